@@ -50,6 +50,13 @@ export const eventNames = [
   'upstreamCutAnswers', // answers cut over UDP passed on with TC, because TCP led nowhere
   'upstreamDisturbedRetries', // questions asked again as something came to their UDP port that was not asked for
   'upstreamEdnsRetries', // questions asked again without OPT, which may be why they failed
+  'cutsAsked', // names asked about because their denial would be one for many
+  'cutsRefreshed', // … again, because their denial is in use
+  'cutsDenied', // … that were not: too many questions of our own
+  'walksSeen', // first questions of a search path that were denied
+  'walksAskedAhead', // … whose last question was asked at once
+  'walksAheadUsed', // … and then by its client
+  'walksAheadInVain', // … and by nobody
   'aaaaSynthesized', // AAAA questions answered by policy
   'panics', // exceptions that reached the outermost handler
   'reloadFailed',
@@ -144,6 +151,8 @@ export const zonePlaces = (() => {
     servedStale: take(1),
     /** Answers with AAAA records made from A records. */
     translated: take(1),
+    /** Answers from the denial of a name above; hits of kind denial, too. */
+    cutAnswers: take(1),
     count: next,
   };
 })();

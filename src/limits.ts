@@ -107,6 +107,31 @@ export const sweepPeriodMs = 25;
 /** The pause after a failed refresh, unless the Corefile sets one. */
 export const refreshRecheckMs = 1_000;
 
+// NXDOMAIN cuts.
+/** Names above the question's that are looked for, from the zone down: `com.default.svc` is the third below its zone. */
+export const cutAncestorsMax = 6;
+/** Names that are asked about because they may be cuts, 400 bytes each: 100 namespaces with ten top-level domains. */
+export const learnedCutsMax = 1_024;
+/** A cut that answered so many queries is refreshed before it ends; a rarer one costs less when it is asked again. */
+export const cutUsesForRefresh = 3;
+/** Refreshes in a row; then the cut ends, so that a name which it denies wrongly is asked again within a minute. */
+export const cutRefreshesMax = 10;
+/** The period of looking at learned cuts; they are refreshed in their last half second. */
+export const cutSweepMs = 250;
+export const cutRefreshMs = 500;
+/** A name that turned out to exist, as namespaces do, is not asked about again for so long. */
+export const cutExistsMs = 600_000;
+/** Questions of our own for each miss of a client, and how many may come at once; for cuts, and for the ends of walks. */
+export const extraQuestionsShare = 1 / 4;
+export const extraQuestionsBurst = 128;
+/** For cuts in a second. */
+export const extraQuestionsPerSecondMax = 200;
+/** The same for the ends of walks: those that clients come to are not extra, and are given back. */
+export const askedAheadPerSecondMax = 1_000;
+/** Names asked ahead of their clients that are remembered, and how long a client has to ask. */
+export const askedAheadMax = 1_024;
+export const askedAheadMs = 5_000;
+
 // For each dnstap collector.
 /** Messages that wait, as in CoreDNS; two for each query. */
 export const frameStreamFramesMax = 10_000;

@@ -76,6 +76,7 @@ describe('zonePlaces', () => {
       drops: 1,
       servedStale: 1,
       translated: 1,
+      cutAnswers: 1,
       count: 0,
     };
     let next = 0;

@@ -98,7 +98,7 @@ const pureNames = /^\{ (?:isIP|isIPv4|isIPv6|SocketAddress)(?:, (?:isIP|isIPv4|i
 /** One idea each, whatever its length: a file that was cut in two at a cap is two halves of one idea. */
 const linesMax = 600;
 /** A list of bounds is looked things up in, not read through, and one list is the point of it. */
-const linesMaxOfLimits = 720;
+const linesMaxOfLimits = 760;
 
 /** What may not stand in the code, where it may, and what to use instead. */
 const bans: readonly { readonly what: RegExp; readonly except: readonly string[]; readonly instead: string }[] = [
@@ -121,6 +121,7 @@ const drawerNames = ['utils.ts', 'util.ts', 'types.ts', 'index.ts', 'helpers.ts'
 
 /** Files that export functions and are not tested in their room, each with its reason. */
 const testedElsewhere: Readonly<Record<string, string>> = {
+  'src/process/app.ts': 'all parts together: test/scenarios/ and test/simulation/ run them',
   'src/process/program.ts': 'the program: test/real/ runs it',
   'src/process/watch-running.ts': 'commands as a process: test/real/watching.test.ts runs them',
 };

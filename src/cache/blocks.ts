@@ -240,7 +240,18 @@ export class Blocks {
     return hits;
   }
 
-  /** Hits in a row, up to as many as `touch` was told to count; 0 where nobody counts. */
+  /**
+   * Records that the block answered another question than its own: as a hit, but not for the kernel lane, which gives
+   * answers to the block's own.
+   */
+  touchForOther(ref: BlockRef, nowMs: number): void {
+    const { words } = this;
+    words[(ref + atTouched) >> 2] |= touchedForOrder | touchedForSlab;
+    words[(ref + atHits) >> 2]++;
+    this.doubles[(ref + atLastHit) >> 3] = nowMs;
+  }
+
+  /** Hits in a row, up to as many as `touch` was told to count, and those of `touchForOther`; 0 where nobody counts. */
   hits(ref: BlockRef): number {
     return this.words[(ref + atHits) >> 2];
   }

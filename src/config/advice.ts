@@ -10,6 +10,7 @@ import { addressCovers, addressesOverlap, formatEndpoint } from './addresses.js'
 import { cacheBytesOf, cacheEntriesOf } from './capacity.js';
 import { type BlockConfig, type Config, type ForwardConfig, lineOf, type Position } from './config.js';
 import type { Corefile, Directive, ServerBlock } from './corefile.js';
+import { clusterZones, whyNoCut } from './nxdomain-cut.js';
 import { isOurs, listenersOf, returning, waysOf } from './returning.js';
 
 /** One server block. */
@@ -173,6 +174,18 @@ const ofBlocks: BlockRules = {
       `prefetch needs ${perSecond} queries a second for a name, because its TTL is ` +
         `${success.ttlMaxSeconds} s at most`,
       'write fewer hits, for example "prefetch 10 1m 25%"',
+    );
+  },
+  'search-path-upstream': ({ config }, whole) => {
+    const domains = clusterZones(whole.config);
+    const { cache, zones, nxdomainCut } = config;
+    if (cache === null || !zones.some(({ zone }) => domains.has(zone))) return [];
+    const why = nxdomainCut === false ? 'nxdomain_cut is off' : whyNoCut(config);
+    if (why === null) return [];
+    return adviceOf(
+      config.at,
+      `every new outside name costs one query upstream for each step of its search path, because ${why}`,
+      'change that, or give pods a lower ndots',
     );
   },
   'stale-without-room': (block) => {

@@ -26,10 +26,12 @@ import {
   readBufsize,
   readCancel,
   readMetadata,
+  readNxdomainCut,
   readReload,
   readSwitch,
   readTrace,
 } from './directives/switches.js';
+import { whyNoCut } from './nxdomain-cut.js';
 import { joinTraits, type PluginReader, type WrittenDirectives } from './plugins.js';
 import { readServerKey } from './zones.js';
 
@@ -61,32 +63,34 @@ type Repeats = PluginReader['repeats'];
 type BlockContext = DirectiveContext & Pick<BlockOptions, 'plugins'>;
 
 interface CoreDirective extends Pick<PluginReader, 'leavesHits'> {
+  readonly leavesDenials?: true;
   /** The meaning of a second one in a block: CoreDNS refuses some, and uses one of others silently. */
   readonly repeats: Repeats;
 }
 
 /** The directives that are no plugins. */
 const coreDirectives: Readonly<Record<string, CoreDirective>> = {
-  aaaa: { repeats: 'refused', leavesHits: true },
-  bind: { repeats: 'all', leavesHits: true },
-  bufsize: { repeats: 'first', leavesHits: true },
-  cache: { repeats: 'refused', leavesHits: true },
-  cancel: { repeats: 'all', leavesHits: true },
-  debug: { repeats: 'all', leavesHits: true },
+  aaaa: { repeats: 'refused', leavesHits: true, leavesDenials: true },
+  bind: { repeats: 'all', leavesHits: true, leavesDenials: true },
+  bufsize: { repeats: 'first', leavesHits: true, leavesDenials: true },
+  cache: { repeats: 'refused', leavesHits: true, leavesDenials: true },
+  cancel: { repeats: 'all', leavesHits: true, leavesDenials: true },
+  debug: { repeats: 'all', leavesHits: true, leavesDenials: true },
   // Each query is told to somebody.
-  dnstap: { repeats: 'all' },
-  errors: { repeats: 'refused', leavesHits: true },
-  forward: { repeats: 'all', leavesHits: true },
-  health: { repeats: 'last', leavesHits: true },
-  log: { repeats: 'all' },
-  loop: { repeats: 'refused', leavesHits: true },
-  metadata: { repeats: 'refused', leavesHits: true },
-  pprof: { repeats: 'refused', leavesHits: true },
-  prometheus: { repeats: 'refused', leavesHits: true },
-  ready: { repeats: 'refused', leavesHits: true },
-  reload: { repeats: 'first', leavesHits: true },
-  timeouts: { repeats: 'last', leavesHits: true },
-  trace: { repeats: 'last', leavesHits: true },
+  dnstap: { repeats: 'all', leavesDenials: true },
+  errors: { repeats: 'refused', leavesHits: true, leavesDenials: true },
+  forward: { repeats: 'all', leavesHits: true, leavesDenials: true },
+  health: { repeats: 'last', leavesHits: true, leavesDenials: true },
+  log: { repeats: 'all', leavesDenials: true },
+  loop: { repeats: 'refused', leavesHits: true, leavesDenials: true },
+  metadata: { repeats: 'refused', leavesHits: true, leavesDenials: true },
+  nxdomain_cut: { repeats: 'refused', leavesHits: true, leavesDenials: true },
+  pprof: { repeats: 'refused', leavesHits: true, leavesDenials: true },
+  prometheus: { repeats: 'refused', leavesHits: true, leavesDenials: true },
+  ready: { repeats: 'refused', leavesHits: true, leavesDenials: true },
+  reload: { repeats: 'first', leavesHits: true, leavesDenials: true },
+  timeouts: { repeats: 'last', leavesHits: true, leavesDenials: true },
+  trace: { repeats: 'last', leavesHits: true, leavesDenials: true },
 };
 
 /** All supported directives, in alphabetical order. */
@@ -122,6 +126,7 @@ export function readBlock(block: ServerBlock, options: BlockOptions, findings: F
     if (settings !== undefined) findings.attempt(() => check?.(settings, config, context), undefined);
   }
   warnOfNothing(config, context, findings);
+  warnOfNoCut(config, directives.one('nxdomain_cut'), context);
   return { config, ...ofProcess, isPlaced: areZonesKnown && areAddressesKnown };
 }
 
@@ -151,7 +156,9 @@ function readConfig(
         settings[name] === undefined || traits === undefined ? [] : [traits(settings[name], { aaaa: policy, zones })],
       ),
     ),
-    leavesHits: leavesAllHits(directives.names, settings, context.plugins),
+    leavesHits: areAll('leavesHits', directives.names, settings, context.plugins),
+    leavesDenials: areAll('leavesDenials', directives.names, settings, context.plugins),
+    nxdomainCut: directives.read('nxdomain_cut', readNxdomainCut, null),
     aaaa: policy,
     aaaaAt,
     errors: directives.read('errors', readErrors, null),
@@ -170,15 +177,18 @@ function readConfig(
 }
 
 /** Whether all of these directives say so of themselves; one whose settings all mean `aaaa` need not. */
-function leavesAllHits(
+function areAll(
+  what: 'leavesHits' | 'leavesDenials',
   names: readonly string[],
   settings: BlockConfig['settings'],
   plugins: readonly PluginReader[],
 ): boolean {
   return names.every((name) => {
     const plugin = plugins.find((one) => one.name === name);
-    if (plugin === undefined) return coreDirectives[name]?.leavesHits === true;
-    return settings[name] === undefined || plugin.leavesHits === true;
+    if (plugin === undefined) return coreDirectives[name]?.[what] === true;
+    const own = settings[name];
+    if (own === undefined) return true;
+    return what === 'leavesHits' ? plugin.leavesHits === true : plugin.leavesDenials?.(own) === true;
   });
 }
 
@@ -325,6 +335,11 @@ function warnOfNothing(config: BlockConfig, context: DirectiveContext, { hasErro
   if (forwards.length === 0 && !traits.makesAnswers && aaaa === null && !hasErrors) {
     context.warn(config.at, 'the server block has no forward, template or hosts, so it cannot answer queries.');
   }
+}
+
+function warnOfNoCut(config: BlockConfig, directive: Directive | undefined, context: DirectiveContext): void {
+  const why = config.nxdomainCut === true && directive !== undefined ? whyNoCut(config) : null;
+  if (why !== null) context.warn(directive!.at, `nxdomain_cut: it has no effect, because ${why}; remove it.`);
 }
 
 const noListener = 'zerohop listens on UDP and TCP; write TLS upstreams in forward.';

@@ -180,6 +180,10 @@ export interface BlockConfig {
   readonly settings: Readonly<Record<string, unknown>>;
   /** Each of its directives leaves hits alone (`leavesHits` in plugins.ts). */
   readonly leavesHits: boolean;
+  /** Each of its directives leaves denials alone (`leavesDenials` in plugins.ts). */
+  readonly leavesDenials: boolean;
+  /** `nxdomain_cut`; null: as nxdomain-cut.ts decides. */
+  readonly nxdomainCut: boolean | null;
   /** `aaaa`, or a template that means the same; null asks the upstream. */
   readonly aaaa: AaaaPolicy | null;
   /** Where the policy was written; null with null. */

@@ -19,6 +19,11 @@ export interface PluginReader<Settings = unknown> {
    * hear of each: so the kernel may give them (lane/). By default they are not.
    */
   readonly leavesHits?: true;
+  /**
+   * Which names a block with it denies, its upstream alone says, to every client: so a name below a denied one is denied
+   * too (RFC 8020), whatever is asked of it but HINFO. By default it is not known to be.
+   */
+  leavesDenials?(settings: Settings): boolean;
   /** Reads all directives that count. Throws a ConfigError. */
   read(written: WrittenDirectives, context: DirectiveContext): Settings;
   traits?(settings: Settings, block: Pick<BlockConfig, 'aaaa' | 'zones'>): Partial<BlockTraits>;

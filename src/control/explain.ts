@@ -92,7 +92,7 @@ export function explainItem(serving: Serving, wanted: ExplainArguments): Explain
   const steps: StepItem[] = [];
   let reached: StepItem['isReached'] = 'yes';
   let found: string | null = null;
-  for (const candidate of listener === undefined ? [] : candidatesOf(wanted)) {
+  for (const candidate of listener === undefined ? [] : searchedNames(wanted)) {
     const step = stepItem(serving, listener.table, candidate, reached);
     if (step === null) continue;
     steps.push(step);
@@ -117,7 +117,7 @@ function fateOf({ questions }: StepItem): 'exists' | 'missing' | 'unknown' {
  * The names in the order of glibc's res_search: as it is first if it has `ndots` dots or ends in one, else last; each
  * search domain in between. All end in a dot.
  */
-export function candidatesOf({ name, search, ndots }: ExplainArguments): string[] {
+export function searchedNames({ name, search, ndots }: ExplainArguments): string[] {
   if (endsInDot(name)) return [name];
   const own = `${name}.`;
   const searched = search.map((domain) => (domain === '.' ? own : `${own}${domain}`));

@@ -57,6 +57,8 @@ export interface DirectAsking<Table> {
   answer(row: number, received: Received, came: UpstreamMessage, slot: Slot): number;
   /** The last answer was deferred because the message shows that the upstream is in trouble. */
   readonly wasTrouble: boolean;
+  /** The main thread has something to do with the last answer besides caching it, and soon. */
+  readonly isUrgent: boolean;
   /** For the cache, from the last answer; borrowed until the next one. Empty: nothing. */
   forCache(): Uint8Array;
 }
@@ -253,6 +255,7 @@ export class OwnQueries<Table> implements RowsEnded {
     if (!isPut) return counters.count('storeFailed');
     if (this.#held === 0) this.#heldSinceMs = this.#nowMs;
     this.#held++;
+    if (asking.isUrgent) this.#heldSinceMs = Number.NEGATIVE_INFINITY;
     this.#tell(this.#nowMs);
   }
 

@@ -25,6 +25,14 @@ const direct = of(
   'zerohop_direct_queries_total',
   'Misses that workers asked upstream about by themselves, by outcome.',
 );
+const cutQuestions = of(
+  'zerohop_nxdomain_cut_queries_total',
+  'Upstream queries for names whose denial answers many names, by reason.',
+);
+const ahead = of(
+  'zerohop_walks_ahead_total',
+  'Last queries of walks along a search path that were sent ahead of the client, by outcome.',
+);
 const retries = of('zerohop_upstream_retries_total', 'Upstream queries retried, by cause.');
 const entries = of(
   'zerohop_handover_entries_total',
@@ -104,6 +112,19 @@ export const eventMetrics: Readonly<Record<EventName, EventMetric>> = {
   ),
   upstreamDisturbedRetries: { ...retries, labels: { cause: 'disturbed' } },
   upstreamEdnsRetries: { ...retries, labels: { cause: 'edns' } },
+  cutsAsked: { ...cutQuestions, labels: { reason: 'new' } },
+  cutsRefreshed: { ...cutQuestions, labels: { reason: 'in_use' } },
+  cutsDenied: of(
+    'zerohop_nxdomain_cut_queries_denied_total',
+    'Upstream queries for NXDOMAIN cuts that were not sent because of their budget.',
+  ),
+  walksSeen: of(
+    'zerohop_walks_total',
+    'Queries that began a walk along a search path, as far as the main thread saw them.',
+  ),
+  walksAskedAhead: { ...ahead, labels: { outcome: 'asked' } },
+  walksAheadUsed: { ...ahead, labels: { outcome: 'used' } },
+  walksAheadInVain: { ...ahead, labels: { outcome: 'in_vain' } },
   aaaaSynthesized: of('zerohop_aaaa_synthesized_total', 'AAAA queries answered by policy, without an upstream query.'),
   panics: of('coredns_panics_total', 'A metrics that counts the number of panics.'),
   reloadFailed: of('coredns_reload_failed_total', 'Counter of the number of failed reload attempts.'),

@@ -65,6 +65,11 @@ export const cacheFamilies: readonly Family<Scrape>[] = [
     'The number of requests served from stale cache entries.',
     zonePlaces.servedStale,
   ),
+  perCache(
+    'zerohop_nxdomain_cut_answers_total',
+    'Queries answered because a name above the queried one does not exist; also counted as hits of type denial.',
+    zonePlaces.cutAnswers,
+  ),
   perKind('counter', 'coredns_cache_evictions_total', 'The count of cache evictions.', ({ evictions }) => evictions),
 ];
 

@@ -39,6 +39,10 @@ const gaugeMetrics: Readonly<Record<GaugeName, { name: string; help: string }>> 
     name: 'zerohop_config_last_reload_successful',
     help: 'Whether the last read configuration was accepted (1) or rejected (0).',
   },
+  nxdomainCuts: {
+    name: 'zerohop_nxdomain_cuts',
+    help: 'Names asked about in advance that do not exist now, so that no name below them does.',
+  },
 };
 
 const enabledPlugins = remembered((plugins: ReturnType<MetricsSource['plugins']>) =>

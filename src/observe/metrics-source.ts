@@ -125,6 +125,7 @@ export const gaugeNames = [
   'tcpClients',
   'answeringThreads',
   'lastReloadSuccessful',
+  'nxdomainCuts',
 ] as const;
 export type GaugeName = (typeof gaugeNames)[number];
 

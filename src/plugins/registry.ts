@@ -36,6 +36,7 @@ const order: readonly (Plugin | string)[] = [
   chaos,
   loadbalance,
   'cache',
+  'nxdomain_cut',
   header,
   minimal,
   template,

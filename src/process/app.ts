@@ -1,8 +1,6 @@
 /**
- * The composition root: makes every part in the order in which a packet meets them, and stops them in reverse. The
- * configuration is a function, because each reload reads it again. Stopping: not ready, answering for `lameduck`, answering
- * what is in flight, then closing everything and restoring the node. A step that fails or takes too long is logged and does
- * not stop the others: interface and rules are removed in any case.
+ * The composition root: makes every part in the order in which a packet meets them; ending.ts stops them in reverse. The
+ * configuration is a function, because each reload reads it again.
  */
 import { Blocks, cacheMemory } from '../cache/blocks.js';
 import { Cache } from '../cache/cache.js';
@@ -19,18 +17,8 @@ import { newSlot } from '../dns/answer.js';
 import { newHashKey } from '../dns/hash.js';
 import { ownMarks } from '../dns/own-queries.js';
 import { Host, type HostDeps, type HostOptions, type SocketsOfHost } from '../host/host.js';
-import {
-  drainDeadlineMs,
-  handoverTransferMs,
-  hostLeaveDeadlineMs,
-  messageBytesMax,
-  optBytesMax,
-  reloadEndMs,
-  stopDeadlineMs,
-  sweepPeriodMs,
-} from '../limits.js';
-import { type Listeners, newListeners } from '../listen/listeners.js';
-import type { Workers } from '../listen/workers.js';
+import { handoverTransferMs, messageBytesMax, optBytesMax } from '../limits.js';
+import { newListeners } from '../listen/listeners.js';
 import type { Askers } from '../observe/pprof.js';
 import type { SetupErrors } from '../observe/process-numbers.js';
 import { newQueryLogOutput } from '../observe/query-log.js';
@@ -46,6 +34,8 @@ import type { Endpoint, Network } from '../os/network.js';
 import type { NetworkFailures } from '../os/node-network.js';
 import type { Profiler } from '../os/profiler.js';
 import type { Random } from '../os/random.js';
+import { DenialCuts } from '../resolve/cut.js';
+import { Denials } from '../resolve/denials.js';
 import { keepFrom } from '../resolve/direct.js';
 import { LoopWatch } from '../resolve/loop.js';
 import { Misses } from '../resolve/miss.js';
@@ -56,12 +46,13 @@ import { WorkerContext } from '../resolve/worker-context.js';
 import { Numbering, ReusableNumbering } from '../resolve/zone-plan.js';
 import type { ServedZone, ZoneTable } from '../resolve/zones.js';
 import type { Snapshot, SnapshotDeps } from '../takeover/snapshot.js';
-import { type Succession, stopCalling, type TakingOver, takingOver } from '../takeover/succession.js';
+import { type Succession, type TakingOver, takingOver } from '../takeover/succession.js';
 import { Outages } from '../upstream/health.js';
 import { ActiveConfiguration, type ReloadResult } from './active-configuration.js';
 import { newCacheTransfer } from './cache-transfer.js';
 import { controlHandlers, type OpenControl } from './control-handlers.js';
 import { type DoctorSettings, openDoctor, type ProcessDoctor } from './doctor-run.js';
+import { type Ending, newEnding, within } from './ending.js';
 import {
   type Endpoints,
   type EndpointsDeps,
@@ -127,12 +118,8 @@ export interface Settings {
   readonly doctor?: DoctorSettings | undefined;
 }
 
-export interface App {
+export interface App extends Ending {
   reload(why: string): Promise<ReloadResult>;
-  /** Not ready at once, answers for `lameduck`, then what is in flight; never rejects. Later calls return the same promise. */
-  stop(): Promise<void>;
-  /** A stop, now or later, waits neither for clients nor for a successor. What is open is closed all the same. */
-  hurry(): void;
   /** Counts an uncaught exception and replaces the upstream side, which may be half done. */
   recover(): void;
   readonly endpoints: readonly Endpoint[];
@@ -203,6 +190,7 @@ export async function startApp(outside: Outsides, wanted: Settings): Promise<App
     tablesWillChange: () => threads?.settle(),
     tablesChanged(now) {
       settings.inForce(now);
+      parts.denials.clear();
       threads?.update();
       lane?.follow(now, active.generation.listeners);
       warnOfCapacity(cacheBytesOf(now.blocks), parts);
@@ -396,9 +384,10 @@ function startResolving(
   const loops = new LoopWatch();
   const upstreamAnswered = () => watching().readiness.met('upstream');
   const store = ({ zoneId }: ServedZone) => active().generation.store(zoneId);
-  const told = { answerWatch, upstreamAnswered };
-  const misses: Misses = new Misses({ clock, context, cache: known.cache, routes, loops, ...told, store });
-  return { clock, log, context, misses, routes, loops, ...told };
+  const denials: Denials = new Denials({ ...known, clock, routes, misses: () => misses });
+  const told = { loops, denials, answerWatch, upstreamAnswered };
+  const misses: Misses = new Misses({ clock, context, cache: known.cache, routes, ...told, store });
+  return { clock, log, context, cuts: new DenialCuts(context), misses, routes, ...told };
 }
 
 function generationDeps(parts: Parts): GenerationDeps {
@@ -454,6 +443,7 @@ function endpointsDeps(
         tcpClients: listeners.tcpClients,
         answeringThreads: threads?.samples.length ?? 0,
         lastReloadSuccessful: active().isLastRefused ? 0 : 1,
+        nxdomainCuts: parts.denials.cutsHeld,
       }),
       kernelLane: () => lane()?.totals ?? null,
       conntrack: () => conntrackNumbers(readFile),
@@ -495,100 +485,4 @@ function appOf({ counters, listeners, pages, misses }: Parts, active: ActiveConf
       return misses.waiters;
     },
   };
-}
-
-export interface EndingDeps {
-  readonly clock: Clock;
-  readonly log: Log;
-  readonly counters: Pick<Counters, 'count'>;
-  readonly watching: Pick<Endpoints, 'stop'> & { readonly readiness: Pick<Endpoints['readiness'], 'stopping'> };
-  readonly active: Pick<ActiveConfiguration, 'finish' | 'config' | 'generation'>;
-  readonly succession: Pick<Succession, 'leave' | 'left' | 'whenSucceeded' | 'role'> | null;
-  readonly misses: Pick<Misses, 'waiters'>;
-  readonly host: Pick<Host, 'stepAside' | 'leave'>;
-  readonly listeners: Pick<Listeners, 'drain'>;
-  readonly snapshot: Pick<Snapshot, 'finish'> | null;
-  readonly lane: Pick<LaneAtWork, 'end'> | null;
-  readonly threads: Pick<Workers<unknown, unknown>, 'end'> | null;
-  readonly control: Pick<ControlServer, 'end'> | null;
-  readonly doctor?: Pick<ProcessDoctor, 'stop'> | null;
-}
-
-type Ending = Pick<App, 'stop' | 'hurry'>;
-
-export function newEnding(deps: EndingDeps): Ending {
-  const { clock, log, counters, watching, active, succession, misses, host, listeners, snapshot, lane, threads } = deps;
-  const { control, doctor } = deps;
-  let stopping: Promise<void> | null = null;
-  let isHurried = false;
-  const whenHurried: (() => void)[] = [];
-
-  async function run(): Promise<void> {
-    await step('readiness', () => watching.readiness.stopping());
-    await step('the doctor', () => doctor?.stop());
-    await waiting('reloads', reloadEndMs, () => active.finish(isHurried ? 0 : reloadEndMs));
-    const lameduckMs = active.config.health?.lameduckMs ?? 0;
-    await step('the handover', () => Promise.race([stopCalling(clock, succession, lameduckMs), hurried()]));
-    const endsAtMs = clock.nowMs() + stopDeadlineMs;
-    const drainedAtMs = clock.nowMs() + drainDeadlineMs;
-    await waiting('clients', drainDeadlineMs, () => nobodyWaits());
-    // While we still answer, so that a client sent elsewhere loses no query.
-    await step('rules', () => host.stepAside(hostLeaveDeadlineMs));
-    // While we still answer what it leaves to us.
-    await step('the kernel lane', () => lane?.end());
-    await waiting('listeners', drainedAtMs - clock.nowMs(), () => new Promise<void>((done) => listeners.drain(done)));
-    await step('upstreams', () => active.generation.stop());
-    await step('the snapshot', () => snapshot?.finish());
-    await waiting('HTTP listeners', endsAtMs - clock.nowMs(), () => watching.stop());
-    await step('workers', () => within(clock, endsAtMs - clock.nowMs(), threads?.end()));
-    await step('the control socket', () => control?.end());
-    await step('other instances', () => succession?.left());
-    await step('interface and firewall rules', () => host.leave(Math.max(0, endsAtMs - clock.nowMs())));
-  }
-
-  /** A step that clients or others delay. After `hurry` it is begun, but not waited for. */
-  function waiting(what: string, withinMs: number, work: () => Promise<unknown>): Promise<void> {
-    return step(what, () => within(clock, isHurried ? 0 : withinMs, Promise.race([work(), hurried()])));
-  }
-
-  async function step(what: string, work: () => unknown): Promise<void> {
-    try {
-      await work();
-    } catch (error) {
-      counters.count('panics');
-      log.error(`stopping ${what} failed; stopping the rest`, { error: String((error as Error).stack) });
-    }
-  }
-
-  function hurried(): Promise<void> {
-    return new Promise((resolve) => {
-      if (isHurried) resolve();
-      else whenHurried.push(resolve);
-    });
-  }
-
-  async function nobodyWaits(): Promise<void> {
-    while (misses.waiters > 0) await new Promise<void>((resolve) => clock.after(sweepPeriodMs, resolve));
-  }
-
-  return {
-    stop() {
-      stopping ??= run();
-      return stopping;
-    },
-    hurry() {
-      isHurried = true;
-      for (const resolve of whenHurried.splice(0)) resolve();
-    },
-  };
-}
-
-/** Resolves with the work, or after `ms`. */
-async function within(clock: Clock, ms: number, work: Promise<unknown> | undefined): Promise<void> {
-  await new Promise<void>((resolve, reject) => {
-    const timer = clock.after(Math.max(0, ms), resolve);
-    Promise.resolve(work)
-      .finally(() => timer.stop())
-      .then(() => resolve(), reject);
-  });
 }

@@ -71,6 +71,10 @@ export class DirectAsker implements DirectAsking<ZoneTable> {
     return this.#answers!.wasTrouble;
   }
 
+  get isUrgent(): boolean {
+    return this.#answers!.isUrgent;
+  }
+
   forCache(): Uint8Array {
     return this.#answers!.forCache();
   }

@@ -10,6 +10,7 @@ import { chooseServers } from '../config/resolv-conf.js';
 import { rememberedAddresses, waysOf } from '../config/returning.js';
 import { rcodeName, wireToName } from '../dns/names.js';
 import { Normaliser } from '../dns/normalise.js';
+import { Query } from '../dns/query.js';
 import { u16 } from '../dns/wire.js';
 import { addressFreeMs, headerBytes } from '../limits.js';
 import { newDnstap } from '../observe/dnstap.js';
@@ -31,7 +32,7 @@ import {
   planZones,
   type ReusableNumbering,
 } from '../resolve/zone-plan.js';
-import type { ServedZone, ZoneTable } from '../resolve/zones.js';
+import { type ServedZone, type ZoneTable, zoneOfQuestion } from '../resolve/zones.js';
 import { doAll, toEach } from '../scheduling/each.js';
 import { inTurns } from '../scheduling/slices.js';
 import type { Ask } from '../upstream/ask.js';
@@ -61,7 +62,7 @@ export interface GenerationDeps extends PluginDeps {
 }
 
 /** The same on all listeners and for all its zones. */
-type BlockRoute = Omit<Route, 'lookUp' | 'judge'>;
+type BlockRoute = Omit<Route, 'lookUp' | 'judge' | 'homeOf'>;
 
 export interface BlockAtWork {
   readonly config: BlockConfig;
@@ -128,7 +129,9 @@ export class Generation {
   #open(table: ZoneTable): void {
     const { cache, routes, lookUpIn, subqueryIn } = this.deps;
     const normaliser = new Normaliser(cache.blocks.hashKey);
-    const ways = { lookUp: lookUpIn(table), judge: judgeIn(table, (block) => atWorkOf(this.blocks[block])) };
+    const read = new Query();
+    const homeOf = (question: Uint8Array) => zoneOfQuestion(table, question, read);
+    const ways = { homeOf, lookUp: lookUpIn(table), judge: judgeIn(table, (block) => atWorkOf(this.blocks[block])) };
     for (const zone of table.byBytes.flat()) {
       const block = this.blocks[zone.block];
       this.#storeOfZone.set(zone.zoneId, block.store);
@@ -138,7 +141,7 @@ export class Generation {
         block.forwards.tellWorkers(zone.asks.mayAsk);
         const { store, forwards, cached } = block;
         const preferPositive = cached.keep?.preferPositive === true;
-        this.#directHomes.set(zone.zoneId, { store, preferPositive, answered: forwards.answeredDirectly });
+        this.#directHomes.set(zone.zoneId, { zone, store, preferPositive, answered: forwards.answeredDirectly });
       }
       if (zone.translation === null) continue;
       this.#storeOfZone.set(zone.translation.zone.zoneId, block.store);

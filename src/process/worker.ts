@@ -18,6 +18,7 @@ import { WorkerLoop } from '../listen/worker-loop.js';
 import { systemClock } from '../os/clock.js';
 import { kernelRandom } from '../os/kernel-random.js';
 import { loadSystemCalls } from '../os/system-calls.js';
+import { DenialCuts } from '../resolve/cut.js';
 import { answerNow, deferred, originOf } from '../resolve/fast-path.js';
 import { edeNoReachableAuthority, Prng, RecentRefreshes, WorkerContext } from '../resolve/worker-context.js';
 import type { ZoneTable } from '../resolve/zones.js';
@@ -49,12 +50,15 @@ if (shared.firstHits !== null) blocks.firstHits = new FirstHits(shared.firstHits
 const context = new WorkerContext(blocks, newSlot(0), counters, 'worker');
 context.ownMark = shared.ownMark;
 context.dice = new Prng(shared.prngSeed + index);
+const cuts = new DenialCuts(context);
 const recent = new RecentRefreshes();
 const clock = systemClock();
 const asking = shared.asksUpstream
   ? new DirectAsker({ context, calls, counters, clock, random: kernelRandom(calls) })
   : null;
 let answeredAtMs = 0;
+/** `refreshDue` is to tell the main thread of a walk: the last answer, from a cut, is to its first step. */
+let isWalk = false;
 const one = new ArrayBuffer(8);
 new BigUint64Array(one)[0] = 1n;
 const oneAt = calls.addressOf(one);
@@ -86,10 +90,24 @@ const loop = new WorkerLoop<ZoneTable>(
         context.transport = transport;
         answeredAtMs = nowMs;
         const bytes = answerNow(context, table, packet, length, nowMs);
-        return bytes === deferred && asking !== null ? asking.answerRecent(received) : bytes;
+        if (bytes !== deferred) return bytes;
+        // What the worker remembers of the name itself comes first.
+        const recently = asking === null ? deferred : asking.answerRecent(received);
+        if (recently !== deferred) return recently;
+        const cut = cuts.answer(packet, length, nowMs);
+        if (cut !== deferred && table.asksAhead && cuts.beginsWalk(packet)) {
+          isWalk = true;
+          context.refreshDue = true;
+        }
+        return cut;
+      },
+      refreshDue() {
+        if (!context.refreshDue) return false;
+        if (!isWalk) return recent.isNew(context.block, answeredAtMs);
+        isWalk = false;
+        return true;
       },
       origin: (slot) => originOf(context, slot.bytes[3] & 0x0f, answeredAtMs),
-      refreshDue: () => context.refreshDue && recent.isNew(context.block, answeredAtMs),
       overloaded({ packet }: Received, slot: Slot): number {
         context.slot = slot;
         return context.answerEmpty(packet, rcodeServFail, edeNoReachableAuthority);

@@ -26,6 +26,7 @@ import {
 import { directQueriesMax, headerBytes, receiveSlotBytes, recentAnswerMs, waiterQueryBytesMax } from '../limits.js';
 import type { Clock } from '../os/clock.js';
 import { type Kept, keeping, keepOf } from './cacheability.js';
+import type { Denials } from './denials.js';
 import { deferred, keyOf } from './fast-path.js';
 import { typeHinfo } from './loop.js';
 import { WorkerContext } from './worker-context.js';
@@ -61,6 +62,8 @@ export class DirectAnswers {
   hash = 0;
   /** The last answer was deferred because the upstream is in trouble. */
   wasTrouble = false;
+  /** The last answer denies a name from which the main thread learns (denials.ts). */
+  isUrgent = false;
 
   constructor(worker: WorkerContext, clock: Pick<Clock, 'wallMs'>) {
     this.#worker = worker;
@@ -121,6 +124,7 @@ export class DirectAnswers {
     if (this.#cached[row] === cachedSuccess && kept?.kind !== kindSuccess) return deferred;
     if (EntryWriter.bytesOf(out) > receiveSlotBytes) return deferred;
     const ref = this.#store(row, kept, came);
+    this.isUrgent = zone.learnsCuts && out.rcode === rcodeNxDomain;
     this.#begin(zone, family, slot);
     const bytes = this.#context.answerStored(packet, ref, 0, null);
     const base = counters.zoneBase(zone.ordinal);
@@ -270,6 +274,8 @@ class EntryWriter {
 
 /** Where the answers in a zone go. */
 export interface DirectHome {
+  /** One of those with this number. */
+  readonly zone: ServedZone;
   readonly store: Store;
   /** An answer with records is not replaced by a denial. */
   readonly preferPositive: boolean;
@@ -282,10 +288,16 @@ interface KeepDeps {
   /** Null: the zone is no longer served so. */
   home(zoneId: number): DirectHome | null;
   upstreamAnswered(): void;
+  readonly denials: Pick<Denials, 'missed' | 'denied' | 'exists'>;
 }
 
 /** Caches an answer that a worker has given its client; `arrivedMs` is when it came from upstream. Borrows the entry. */
-export function keepFrom({ cache, home, upstreamAnswered }: KeepDeps): (entry: Uint8Array, arrivedMs: number) => void {
+export function keepFrom({
+  cache,
+  home,
+  upstreamAnswered,
+  denials,
+}: KeepDeps): (entry: Uint8Array, arrivedMs: number) => void {
   const read = new EntryMemory();
   const ttlOffsets = new Uint16Array(receiveSlotBytes / 2);
   return (entry, arrivedMs) => {
@@ -294,6 +306,7 @@ export function keepFrom({ cache, home, upstreamAnswered }: KeepDeps): (entry: U
     const at = home(words[atWordZone]);
     if (at === null) return;
     upstreamAnswered();
+    denials.missed();
     at.answered(words[atWordRcode], doubles[atDoubleDuration], arrivedMs);
     const messageBytes = words[atWordMessageBytes];
     if (messageBytes === 0) return;
@@ -318,6 +331,8 @@ export function keepFrom({ cache, home, upstreamAnswered }: KeepDeps): (entry: U
     // Another thread may have got a newer or a better one meanwhile.
     if (old !== 0 && (cache.blocks.storedAtMs(old) > arrivedMs || isBetter(cache, old, keep, at))) return;
     cache.keep(at.store, keep, arrivedMs);
+    const learnsOf = words[atWordRcode] === rcodeNxDomain ? 'denied' : 'exists';
+    if (at.zone.learnsCuts) denials[learnsOf](at.zone, keep.message.subarray(headerBytes, keep.questionEnd));
   };
 }
 

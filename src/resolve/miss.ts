@@ -4,13 +4,15 @@
  */
 import { keyCheckingDisabled, keyDnssecOk } from '../cache/blocks.js';
 import { overTcp, type Transport, zonePlaces } from '../counters.js';
-import { keptQuery, questionForType, questionOf } from '../dns/query.js';
+import { ownQuery } from '../dns/own-queries.js';
+import { keptQuery, questionForType, questionOf, readQuery } from '../dns/query.js';
 import { flagRd, messageRcode, rcodeNoError, rcodeNxDomain, typeA, typeAaaa, u16 } from '../dns/wire.js';
 import { sweepPeriodMs } from '../limits.js';
 import type { Client } from '../listen/client.js';
 import type { Clock, Timer } from '../os/clock.js';
 import { toEach } from '../scheduling/each.js';
 import type { Answer, Outcome, Request } from '../upstream/ask.js';
+import type { Denials } from './denials.js';
 import { keyOf } from './fast-path.js';
 import { type LoopWatch, typeHinfo } from './loop.js';
 import { hashOf, type Pending, PendingTable, Sharing, type Waiter } from './pending.js';
@@ -32,6 +34,7 @@ import { aaaaForward, type ServedZone } from './zones.js';
 
 interface MissesDeps extends RespondDeps {
   readonly loops: Pick<LoopWatch, 'seen'>;
+  readonly denials: Pick<Denials, 'missed' | 'answered'>;
   /** An upstream has answered: readiness waits for the first. */
   upstreamAnswered(): void;
 }
@@ -104,6 +107,17 @@ export class Misses {
     if (this.#table.find(pending) !== null || !this.#table.hasRoom) return;
     context.counters.zones[context.counters.zoneBase(zone.ordinal) + zonePlaces.prefetches]++;
     this.#getFor(pending, packet, client, null);
+  }
+
+  /** Asks for the cache, for nobody; false: it is being asked, or there is no room. The context reads the question. */
+  askFor(zone: ServedZone, question: Uint8Array, nowMs: number): boolean {
+    const { context } = this.#deps;
+    const packet = ownQuery({ question, recursionDesired: true, checkingDisabled: false, dnssecOk: false });
+    if (readQuery(packet, packet.length, context.query) !== 'ok') return false;
+    const pending = this.#question(zone, packet, nowMs, 'answer');
+    if (this.#table.find(pending) !== null || !this.#table.hasRoom) return false;
+    this.#getFor(pending, packet, nobodysClient, null);
+    return true;
   }
 
   /** `waiter` is null for a refresh. */
@@ -206,6 +220,7 @@ export class Misses {
   }
 
   #countMiss(zone: ServedZone): void {
+    this.#deps.denials.missed();
     if (zone.cache === null) return;
     const { counters } = this.#deps.context;
     const base = counters.zoneBase(zone.ordinal);
@@ -303,6 +318,7 @@ export class Misses {
     try {
       if (outcome.ok && made === null) this.#deps.upstreamAnswered();
       this.#responder.respond(pending, waiters, outcome, made);
+      if (made === null) this.#deps.denials.answered(pending, waiters, outcome);
     } catch (error) {
       // They are in no table any more.
       for (const { client } of waiters) leaveUnanswered(client);
@@ -317,6 +333,9 @@ export class Misses {
     this.#responder.sendUsable(pending.zone, this.#table.takeWaiters(pending), stale, 'stalePatience');
   }
 }
+
+const nobody = { address: '', port: 0 };
+const nobodysClient: Client = { transport: overTcp, remote: nobody, local: nobody, reply() {} };
 
 /** The first client; undefined for a refresh. */
 function clientOf({ waiters }: Pending): string | undefined {

@@ -57,6 +57,8 @@ export interface Route {
   readonly asksOurselves: boolean;
   /** Asks the whole server, as this client of the same listener would. */
   readonly lookUp: LookUp;
+  /** The zone of this listener in which a question is answered; null: none. */
+  homeOf(question: Uint8Array): ServedZone | null;
   /** What the access rules say about a name asked in place of a client's; null: the listener has no rules. */
   readonly judge: ((query: AccessQuery & Pick<ServedZone, 'block'>) => AccessRule['action']) | null;
   /** Null: the block has no cache. */

@@ -2,10 +2,13 @@
  * The main thread's way in: the spine, then `Misses`. An exception, a bug of ours, costs its own packet and a count.
  */
 import { readQuery } from '../dns/query.js';
+import { headerBytes } from '../limits.js';
 import type { Client, Refresh, Refuse, Serve } from '../listen/client.js';
 import type { Clock } from '../os/clock.js';
 import type { Log } from '../os/log.js';
-import { answerNow, deferred, dropped, originOf } from './fast-path.js';
+import type { DenialCuts } from './cut.js';
+import type { Denials } from './denials.js';
+import { answerNow, deferred, dropped, keyOf, originOf } from './fast-path.js';
 import type { Misses } from './miss.js';
 import { leaveUnanswered } from './respond.js';
 import type { Route } from './route.js';
@@ -16,6 +19,8 @@ export interface ServeDeps {
   readonly clock: Clock;
   readonly log: Log;
   readonly context: WorkerContext;
+  readonly cuts: Pick<DenialCuts, 'answer'>;
+  readonly denials: Pick<Denials, 'cut'>;
   readonly misses: Pick<Misses, 'wait' | 'refresh' | 'refuse'>;
   readonly routes: Pick<WeakMap<ServedZone, Route>, 'get'>;
   readonly answerWatch: AnswerWatch;
@@ -26,7 +31,7 @@ export type TableOf = (client: string) => ZoneTable;
 
 /** For packets of a listener, and those that workers defer. */
 export function serveFrom(deps: ServeDeps, tableOf: TableOf): Serve {
-  const { clock, context, misses, answerWatch } = deps;
+  const { clock, context, cuts, denials, misses, answerWatch } = deps;
 
   function serve(packet: Uint8Array, client: Client): void {
     const nowMs = clock.nowMs();
@@ -34,7 +39,8 @@ export function serveFrom(deps: ServeDeps, tableOf: TableOf): Serve {
     context.family = client.remote.address.includes(':') ? 1 : 0;
     const zones = tableOf(client.remote.address);
     if (zones.isGuarded && isTurnedAway(deps, zones, packet, client)) return;
-    const bytes = answerNow(context, zones, packet, packet.length, nowMs);
+    const known = answerNow(context, zones, packet, packet.length, nowMs);
+    const bytes = known === deferred ? cuts.answer(packet, packet.length, nowMs) : known;
     if (bytes === deferred) return misses.wait(packet, client, client.receivedAtMs ?? nowMs);
     if (bytes === dropped) return client.reply(null);
     client.reply(context.written(bytes));
@@ -45,6 +51,7 @@ export function serveFrom(deps: ServeDeps, tableOf: TableOf): Serve {
     }
     if (context.zone !== null && context.zone.defers !== 0) log(deps, packet, client, bytes, nowMs);
     if (context.refreshDue) misses.refresh(packet, client, nowMs);
+    if (known === deferred) denials.cut(context.zone!, packet.subarray(headerBytes, context.query.questionEnd));
   }
 
   return guarded(deps, serve);
@@ -61,18 +68,27 @@ export function refuseFrom(deps: ServeDeps, tableOf: TableOf): Refuse {
   });
 }
 
-/** For a packet that a worker has answered with an entry that is due for a refresh. */
+/** For a packet that a worker has answered with an entry that is due for a refresh, or from a cut, if a walk begins so. */
 export function refreshFrom(deps: ServeDeps, tableOf: TableOf): Refresh {
-  const { clock, context, misses } = deps;
+  const { clock, context, denials, misses } = deps;
   return (packet, client) => {
     try {
       if (!readAgain(deps, tableOf(client.remote.address), packet, client) || context.zone?.cache === null) return;
-      misses.refresh(packet, client, clock.nowMs());
+      const nowMs = clock.nowMs();
+      if (!isFromCut(context, packet, nowMs)) return misses.refresh(packet, client, nowMs);
+      denials.cut(context.zone!, packet.subarray(headerBytes, context.query.questionEnd));
     } catch (error) {
       context.counters.count('panics');
       deps.log.error('exception while refreshing an entry', { error: String((error as Error).stack) });
     }
   };
+}
+
+/** Whether a worker has answered the packet, which is read, from a cut: it has no fresh answer of its own. */
+function isFromCut({ blocks, query, zone }: WorkerContext, packet: Uint8Array, nowMs: number): boolean {
+  if (!zone!.learnsCuts || zone!.cache!.staleAtOnce) return false;
+  const ref = blocks.find(packet, query.questionEnd, zone!.zoneId, keyOf(query));
+  return ref === 0 || nowMs >= blocks.expiresAtMs(ref);
 }
 
 /** Whether a guard of its zone has answered or dropped the query. An unreadable packet is left to the spine. */

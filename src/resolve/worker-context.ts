@@ -28,6 +28,7 @@ import {
   writeEmpty,
   writeStored,
 } from '../dns/answer.js';
+import { type StoredDenial, writeDenialBelow } from '../dns/denial-below.js';
 import { wireToName } from '../dns/names.js';
 import { noOwnMark } from '../dns/own-queries.js';
 import { Prefixes } from '../dns/prefixes.js';
@@ -86,6 +87,9 @@ export class WorkerContext {
   #prefixes: Prefixes;
   readonly #offsets: TtlOffsets;
   readonly #place = { at: 0, messageBytes: 0 };
+  readonly #denial: StoredDenial;
+  /** Of the SOA in the last answer from a cut. */
+  readonly #soaTtl: TtlOffsets = { halves: new Uint16Array(1), first: 0, count: 1 };
 
   constructor(
     readonly blocks: Blocks,
@@ -98,6 +102,7 @@ export class WorkerContext {
   ) {
     this.#prefixes = new Prefixes(slot.bytes);
     this.#offsets = { halves: blocks.halves, first: 0, count: 0 };
+    this.#denial = { bytes: blocks.bytes, at: 0, end: 0, questionEnd: 0 };
   }
 
   /** The first bytes of the slot, an answer just written. */
@@ -117,6 +122,17 @@ export class WorkerContext {
     countDown(this.slot, this.#offsets, ageSeconds);
     if (this.zone !== null && this.zone.finishing !== null) this.#finishFor(this.zone, this.zone.finishing, ref);
     return finish(this.slot, bytes, this.query, this.#fit(extendedError), this.#offsets);
+  }
+
+  /** The stored denial of a name above the question's, its TTL reduced; 0: it is none that can answer it. */
+  answerBelow(packet: Uint8Array, ref: BlockRef, ageSeconds: number): number {
+    const { blocks, query, slot } = this;
+    const denial = this.#denial;
+    denial.at = ref + atMessage;
+    denial.end = denial.at + blocks.messageBytes(ref);
+    denial.questionEnd = skipName(denial.bytes, denial.at + headerBytes, denial.end) + 4;
+    const bytes = writeDenialBelow(slot, packet, query, denial, ageSeconds, this.#soaTtl.halves);
+    return bytes === 0 ? 0 : finish(slot, bytes, query, this.#fit(null), this.#soaTtl);
   }
 
   /** A stored answer past its expiry, marked as stale (RFC 8767 4, RFC 8914 4.4 and 4.20). */

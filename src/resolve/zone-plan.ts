@@ -7,6 +7,7 @@ import { createHash } from 'node:crypto';
 import { clientBytes, clientKinds, kindOf } from '../config/client-kinds.js';
 import { type BlockConfig, type CacheConfig, type Config, seeAll } from '../config/config.js';
 import { directUpstreamOf } from '../config/direct.js';
+import { clusterZones, isReverseZone, whyNoCut } from '../config/nxdomain-cut.js';
 import type { Denial } from '../dns/answer.js';
 import { isInZone, lowerCaseName, nameToWire } from '../dns/names.js';
 import { setU32 } from '../dns/wire.js';
@@ -51,6 +52,7 @@ const droppedZone = 'dropped';
 export function planZones(config: Config, numberings: Numberings): PlannedListener[] {
   const listeners = new Map<string, { at: Endpoint; block: BlockConfig; zones: PlannedZone[] }>();
   const owners = new Map<string, BlockConfig[]>();
+  const domains = clusterZones(config);
   config.blocks.forEach((block, blockIndex) => {
     const asks = directAskOf(block);
     for (const { zone, port } of block.zones) {
@@ -61,7 +63,8 @@ export function planZones(config: Config, numberings: Numberings): PlannedListen
         const listener = listeners.get(server) ?? { at, block, zones: [] };
         listeners.set(server, listener);
         const ordinal = numberings.counters.of(`${server} ${zone}`);
-        listener.zones.push({ block, blockIndex, asks, zone, identity, ordinal });
+        const isCut = whyNoCut(block) === null && (block.nxdomainCut ?? domains.has(zone));
+        listener.zones.push({ block, blockIndex, asks, zone, identity, ordinal, isCut });
       }
     }
   });
@@ -161,6 +164,7 @@ interface PlannedZone {
   /** Its text for `Numbering`. */
   readonly identity: string;
   readonly ordinal: number;
+  readonly isCut: boolean;
 }
 
 interface ZoneNumbers {
@@ -192,7 +196,7 @@ function servedZones(planned: PlannedZone, numbering: Numbering, identity: strin
 }
 
 function servedZone(planned: PlannedZone, numbers: ZoneNumbers, name: string, cache: CachePolicy | null): ServedZone {
-  const { block, zone, ordinal, blockIndex, asks } = planned;
+  const { block, zone, ordinal, blockIndex, asks, isCut } = planned;
   const { zoneId, translatedId, isApart } = numbers;
   const { traits } = block;
   const balance = traits.prefers;
@@ -214,6 +218,8 @@ function servedZone(planned: PlannedZone, numbers: ZoneNumbers, name: string, ca
     translation: null,
     asks: isApart || cache === null ? null : asks,
     isForKernel: !isApart && isForKernel(block),
+    isCut: !isApart && cache !== null && isCut,
+    learnsCuts: !isApart && cache !== null && isCut && zone !== '.' && !isReverseZone(zone),
   };
   if (translatedId === null) return own;
   const translated: ServedZone = { ...own, zoneId: translatedId, finishing: { balance, countsTranslated: true } };

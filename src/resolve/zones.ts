@@ -51,6 +51,10 @@ export interface ServedZone {
   readonly asks: DirectAsk | null;
   /** The kernel may give its cached answers, and its denials for AAAA (lane/). */
   readonly isForKernel: boolean;
+  /** A fresh NXDOMAIN of a name in it answers the names below as well (cut.ts). */
+  readonly isCut: boolean;
+  /** … and what could be denied for many names at once is asked about in advance (learned-cuts.ts). */
+  readonly learnsCuts: boolean;
 }
 
 export interface DirectAsk {
@@ -93,12 +97,20 @@ export interface ZoneTable {
   readonly droppedOrdinal: number;
   /** Of some zone. */
   readonly isGuarded: boolean;
+  /** The main thread may ask the root's names ahead of clients (walks.ts), so workers tell it of walks. */
+  readonly asksAhead: boolean;
 }
 
 export function zoneTable(zones: readonly ServedZone[], droppedOrdinal: number): ZoneTable {
   const byBytes: ServedZone[][] = Array.from({ length: 256 }, () => []);
   for (const zone of zones) byBytes[zone.wire.length].push(zone);
-  return { byBytes, droppedOrdinal, isGuarded: zones.some(({ isGuarded }) => isGuarded) };
+  const asksAhead = zones.some((zone) => zone.wire.length === 1 && mayAskAhead(zone));
+  return { byBytes, droppedOrdinal, isGuarded: zones.some(({ isGuarded }) => isGuarded), asksAhead };
+}
+
+/** Whether answers in this zone are for all clients and kept, and no worker asks for them by itself. */
+export function mayAskAhead({ cache, isGuarded, asks }: ServedZone): boolean {
+  return cache !== null && !isGuarded && asks === null;
 }
 
 /** Whether workers defer this query; `bits` is its zone's `defers`, not 0. */

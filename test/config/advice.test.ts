@@ -348,3 +348,11 @@ test('what tells that something is wrong', () => {
   assert.deepEqual(codes(block('errors\nready :8181'), { reloadWithSignal: true }), []);
   assert.deepEqual(codes(block('errors\nreload')), ['1 health-missing']);
 });
+
+test('search-path-upstream: the cluster domain without NXDOMAIN cuts', () => {
+  const without = ['cache 30', 'forward . 10.97.12.34 {', 'force_tcp', '}'];
+  assert.deepEqual(codesIn('cluster.local', ...without), []);
+  assert.deepEqual(codesIn('cluster.local', 'nxdomain_cut off', ...without), ['1 search-path-upstream']);
+  assert.deepEqual(codesIn('cluster.local', 'rewrite name a.test b.test', ...without), ['1 search-path-upstream']);
+  assert.deepEqual(codesIn('corp.test', 'nxdomain_cut off', ...without), []);
+});

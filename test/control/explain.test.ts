@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { kindDenial, kindSuccess } from '../../src/cache/blocks.js';
 import { parseConfig } from '../../src/config/load.js';
-import { candidatesOf, explainItem, explainText, readExplain } from '../../src/control/explain.js';
+import { explainItem, explainText, readExplain, searchedNames } from '../../src/control/explain.js';
 import type { ControlError } from '../../src/control/protocol.js';
 import { forwardOf, prospectOf, type Serving, wireQuestion } from '../../src/control/serving.js';
 import { answerFor } from '../cache/answers.js';
@@ -39,7 +39,7 @@ describe('the names that a pod asks for', () => {
   const search = ['a.test.', 'b.test.'];
 
   test('are in the order of glibc', () => {
-    const names = (name: string, ndots: number, domains = search) => candidatesOf({ name, search: domains, ndots });
+    const names = (name: string, ndots: number, domains = search) => searchedNames({ name, search: domains, ndots });
     assert.deepEqual(names('x', 1), ['x.a.test.', 'x.b.test.', 'x.']);
     assert.deepEqual(names('x.y', 1), ['x.y.', 'x.y.a.test.', 'x.y.b.test.']);
     assert.deepEqual(names('x.y', 2), ['x.y.a.test.', 'x.y.b.test.', 'x.y.']);

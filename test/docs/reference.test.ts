@@ -196,6 +196,7 @@ const withoutBlock: Readonly<Record<string, string>> = {
   metadata: 'metadata',
   minimal: 'minimal',
   nsid: 'nsid',
+  nxdomain_cut: 'nxdomain_cut on',
   reload: 'reload',
   whoami: 'whoami',
 };

@@ -361,6 +361,17 @@ describe('OwnQueries', { skip }, () => {
       assert.equal(seen.wakings, 2, 'by the next answer, too');
     });
 
+    test('do not wait when the main thread has something to do with them', async () => {
+      const { takes, asker, seen, reads } = await newWorld();
+      for (const isUrgent of [false, true]) {
+        await takes('hq', 0);
+        asker.isUrgent = isUrgent;
+        asker.comes([...asker.rows.keys()][0], 'yes');
+        reads(0);
+        assert.equal(seen.wakings, isUrgent ? 1 : 0);
+      }
+    });
+
     test('do not wait when they are many', async () => {
       const { takes, asker, seen, reads } = await newWorld();
       for (let index = 0; index < directAnswersHeldMax; index++) {

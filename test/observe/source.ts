@@ -103,6 +103,7 @@ export function everything(): Partial<MetricsSource> {
       tcpClients: 5,
       answeringThreads: 7,
       lastReloadSuccessful: 1,
+      nxdomainCuts: 6,
     }),
     corefileSha512: () => 'ab'.repeat(64),
   };

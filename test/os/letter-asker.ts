@@ -17,6 +17,7 @@ export class LetterAsker implements DirectAsking<string>, Asker<string> {
   sweepAtMs = Number.POSITIVE_INFINITY;
   isWilling = true;
   wasTrouble = false;
+  isUrgent = false;
   /** What is thrown by the next read. */
   broken: Error | null = null;
   /** What follow was told. */

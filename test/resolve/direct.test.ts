@@ -13,6 +13,7 @@ import {
 import type { Cache } from '../../src/cache/cache.js';
 import { zonePlaces } from '../../src/counters.js';
 import { newSlot } from '../../src/dns/answer.js';
+import { wireToName } from '../../src/dns/names.js';
 import { Query, readQuery } from '../../src/dns/query.js';
 import { recentAnswerMs, sendSlotBytes, waiterQueryBytesMax } from '../../src/limits.js';
 import { DirectAnswers, directAsksOf, keepFrom, mayAskDirectly } from '../../src/resolve/direct.js';
@@ -36,18 +37,28 @@ function newWorker(corefile = plain) {
   const answers = new DirectAnswers(context, clock);
   const told: [number, number, number][] = [];
   let upstreamAnswers = 0;
+  let misses = 0;
+  const denied: string[] = [];
   const keep = keepFrom({
     cache,
     home: (zoneId) => {
       if (zoneId !== base.zone('.').zoneId) return null;
       const preferPositive = base.listener.block.cache?.preferPositive === true;
-      return { store, preferPositive, answered: (...what) => void told.push(what) };
+      return { zone: base.zone('.'), store, preferPositive, answered: (...what) => void told.push(what) };
     },
     upstreamAnswered: () => upstreamAnswers++,
+    denials: {
+      missed: () => void misses++,
+      denied: (_, question) => void denied.push(wireToName(question, 0)),
+      exists() {},
+    },
   });
   const written = (bytes: number): Buffer => Buffer.from(context.slot.bytes.slice(0, bytes));
   return {
-    ...{ ...base, clock, answers, keep, told, written },
+    ...{ ...base, clock, answers, keep, told, written, denied },
+    get misses() {
+      return misses;
+    },
     get upstreamAnswers() {
       return upstreamAnswers;
     },

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { countedTypes, zonePlaces } from '../../src/counters.js';
-import { refuseFrom, type ServeDeps, serveFrom } from '../../src/resolve/serve.js';
+import { wireToName } from '../../src/dns/names.js';
+import { DenialCuts } from '../../src/resolve/cut.js';
+import { refreshFrom, refuseFrom, type ServeDeps, serveFrom } from '../../src/resolve/serve.js';
 import type { ServedZone, ZoneTable } from '../../src/resolve/zones.js';
 import { answerFor } from '../cache/answers.js';
 import { query } from './context-fixture.js';
@@ -14,7 +16,17 @@ function serving(corefile: string, parts: (fixture: WaitingFixture) => Partial<S
   const fixture = waiting(corefile);
   const { clock, context, misses, world, listener, errors } = fixture;
   const log = { debug() {}, info() {}, warn() {}, error: (text: string) => void errors.push(text) };
-  const base: ServeDeps = { clock, log, context, misses, routes: world.routes, answerWatch: world.answerWatch };
+  const cuts = new DenialCuts(context);
+  const base: ServeDeps = {
+    clock,
+    log,
+    context,
+    cuts,
+    denials: { cut() {} },
+    misses,
+    routes: world.routes,
+    answerWatch: world.answerWatch,
+  };
   const serve = serveFrom({ ...base, ...parts(fixture) }, table ?? (() => listener.table));
   const asks = (packet: Uint8Array, client = new AskedBy(0, { address: '10.0.0.1', port: 4000 })) => {
     serve(packet, client);
@@ -172,7 +184,16 @@ describe('refuseFrom', () => {
     const fixture = waiting('. {\n cache\n forward . 192.0.2.1\n}');
     const { clock, context, misses, world, listener, errors } = fixture;
     const log = { debug() {}, info() {}, warn() {}, error: (text: string) => void errors.push(text) };
-    const deps = { clock, log, context, misses, routes: world.routes, answerWatch: world.answerWatch };
+    const deps = {
+      clock,
+      log,
+      context,
+      cuts: new DenialCuts(context),
+      denials: { cut() {} },
+      misses,
+      routes: world.routes,
+      answerWatch: world.answerWatch,
+    };
     const refuse = refuseFrom(deps, table ?? (() => listener.table));
     return { ...fixture, refuse };
   };
@@ -196,5 +217,32 @@ describe('refuseFrom', () => {
     const gone = client();
     refusing(() => other).refuse(query('a.test', 'A'), gone);
     assert.deepEqual(gone.replies, [null]);
+  });
+});
+
+describe('refreshFrom', () => {
+  it('takes a packet that a worker has answered from a cut for a walk, and another for a refresh', () => {
+    const fixture = waiting('cluster.local {\n cache\n forward . 192.0.2.1\n}');
+    const { clock, context, listener, world, cache, store } = fixture;
+    const told: string[] = [];
+    const refresh = refreshFrom(
+      {
+        ...{ clock, context, cuts: new DenialCuts(context), routes: world.routes, answerWatch: world.answerWatch },
+        log: { debug() {}, info() {}, warn() {}, error: bug },
+        denials: { cut: (_, question) => void told.push(`walk ${wireToName(question, 0)}`) },
+        misses: { wait: bug, refuse: bug, refresh: () => void told.push('refresh') },
+      },
+      () => listener.table,
+    );
+    const client = new AskedBy(0, { address: '10.0.0.1', port: 4000 });
+    refresh(query('a.b.default.svc.cluster.local', 'A'), client);
+    const keep = answerFor('a.b.default.svc.cluster.local', { zoneId: fixture.zone('cluster.local.').zoneId });
+    cache.keep(store, keep, clock.nowMs());
+    refresh(query('a.b.default.svc.cluster.local', 'A'), client);
+    refresh(query('a.other', 'A'), client);
+    clock.passMs(60_000);
+    refresh(query('a.b.default.svc.cluster.local', 'A'), client);
+    const walk = 'walk a.b.default.svc.cluster.local.';
+    assert.deepEqual(told, [walk, 'refresh', walk]);
   });
 });

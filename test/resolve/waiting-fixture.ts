@@ -7,16 +7,19 @@ import type { Store } from '../../src/cache/cache.js';
 import { type EventName, overTcp, overUdp } from '../../src/counters.js';
 import type { Slot } from '../../src/dns/answer.js';
 import { wireToName } from '../../src/dns/names.js';
+import { Query } from '../../src/dns/query.js';
 import { u16 } from '../../src/dns/wire.js';
 import type { Client, Serve } from '../../src/listen/client.js';
 import { keepRoute } from '../../src/resolve/cacheability.js';
+import { DenialCuts } from '../../src/resolve/cut.js';
+import { Denials } from '../../src/resolve/denials.js';
 import { Misses } from '../../src/resolve/miss.js';
 import type { RespondDeps } from '../../src/resolve/respond.js';
 import type { Route } from '../../src/resolve/route.js';
 import { serveFrom } from '../../src/resolve/serve.js';
 import { lookUpIn } from '../../src/resolve/subquery.js';
 import type { AnswerFacts, QueryLogRecord } from '../../src/resolve/worker-context.js';
-import type { ServedZone } from '../../src/resolve/zones.js';
+import { type ServedZone, zoneOfQuestion } from '../../src/resolve/zones.js';
 import type { Failure, Outcome, Request } from '../../src/upstream/ask.js';
 import { ManualClock } from '../simulation/clock.js';
 import { type Decoded, type Fixture, fixture } from './context-fixture.js';
@@ -169,6 +172,7 @@ export function waiting(corefile: string, parts: Partial<Route> = {}): WaitingFi
         ask,
         asksOurselves: false,
         lookUp: (...how) => lookUpIn({ context, clock, misses, routes }, listener.table)(...how),
+        homeOf: (question) => zoneOfQuestion(listener.table, question, new Query()),
         judge: null,
         keep,
         guard: null,
@@ -189,13 +193,21 @@ export function waiting(corefile: string, parts: Partial<Route> = {}): WaitingFi
       void told.push([origin, durationMs]),
   };
   const world: RespondDeps = { clock, context, cache, routes, answerWatch, store: () => store };
-  const misses = new Misses({
+  const denials = new Denials({
+    ...{ clock, blocks: context.blocks, counters: context.counters, routes },
+    misses: () => misses,
+  });
+  const misses: Misses = new Misses({
     ...world,
     loops: { seen: () => false },
+    denials,
     upstreamAnswered: () => upstreamAnswers++,
   });
   const log = { debug() {}, info() {}, warn() {}, error: (text: string) => void errors.push(text) };
-  const serve = serveFrom({ clock, log, context, misses, routes, answerWatch }, () => listener.table);
+  const serve = serveFrom(
+    { clock, log, context, cuts: new DenialCuts(context), denials, misses, routes, answerWatch },
+    () => listener.table,
+  );
 
   let clients = 0;
   return {

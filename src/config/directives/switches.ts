@@ -1,7 +1,7 @@
 /**
- * Directives that are on or off or take one or two words: `debug`, `loop`, `bufsize`, `cancel`, `aaaa`, `reload` and some
- * plugins. And those without effect: `metadata`, whose labels `log` and `dnstap` know without it, and `trace`, whose spans
- * are not sent.
+ * Directives that are on or off or take one or two words: `debug`, `loop`, `bufsize`, `cancel`, `aaaa`, `nxdomain_cut`,
+ * `reload` and some plugins. And those without effect: `metadata`, whose labels `log` and `dnstap` know without it, and
+ * `trace`, whose spans are not sent.
  */
 import { plainUdpBytesMax, reloadPeriodMs, udpBytesDefault } from '../../limits.js';
 import {
@@ -67,6 +67,13 @@ export function readAaaa(directive: Directive): AaaaPolicy {
   noBlock(directive);
   const word = oneWord(directive, 'nxdomain, nodata, smart or forward');
   return oneOf(directive, word, 'the policy', ['nxdomain', 'nodata', 'smart', 'forward']);
+}
+
+/** `nxdomain_cut on|off`. */
+export function readNxdomainCut(directive: Directive): boolean {
+  noBlock(directive);
+  const word = oneWord(directive, 'on or off');
+  return oneOf(directive, word, 'the setting', ['on', 'off']) === 'on';
 }
 
 /** `metadata [ZONES...]`. */

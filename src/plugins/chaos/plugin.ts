@@ -28,6 +28,7 @@ export const chaos: Plugin<ChaosConfig> = {
   name: 'chaos',
   repeats: 'last',
   leavesHits: true,
+  leavesDenials: () => true,
   read([directive], { hostName }) {
     noBlock(directive);
     for (const { text, at } of directive.arguments) {

@@ -23,6 +23,7 @@ export const header: Plugin<HeaderConfig> = {
   name: 'header',
   repeats: 'all',
   leavesHits: true,
+  leavesDenials: () => true,
   read: readHeaders,
   traits: ({ recursionDesired, response }) => ({
     responseFlags: response,

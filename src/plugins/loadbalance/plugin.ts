@@ -12,6 +12,7 @@ type Preferred = readonly IpNetwork[];
 export const loadbalance: Plugin<Preferred> = {
   name: 'loadbalance',
   repeats: 'last',
+  leavesDenials: () => true,
   read: ([directive]) => readLoadbalance(directive),
   traits: (prefers) => ({ prefers }),
   start: () => ({ order: 'aliases first' }),

@@ -5,6 +5,7 @@ export const minimal: Plugin<true> = {
   name: 'minimal',
   repeats: 'all',
   leavesHits: true,
+  leavesDenials: () => true,
   read: readSwitches,
   start: () => ({ sections: 'answer' }),
 };

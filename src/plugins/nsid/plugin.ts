@@ -9,6 +9,7 @@ export const nsid: Plugin<string> = {
   name: 'nsid',
   repeats: 'refused',
   leavesHits: true,
+  leavesDenials: () => true,
   read: ([directive], context) => readNsid(directive, context),
   traits: (serverId) => ({ serverId }),
 };

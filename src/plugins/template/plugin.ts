@@ -21,6 +21,7 @@ import { settingsOf } from '../../config/plugins.js';
 import { readZones } from '../../config/zones.js';
 import { classNumber, isInZone, typeNumber } from '../../dns/names.js';
 import { classIn, rcodeNoError, rcodeNxDomain, typeAaaa, typeAny } from '../../dns/wire.js';
+import { typeHinfo } from '../../resolve/loop.js';
 import type { Plugin } from '../plugin.js';
 import { type TemplatesAtWork, templateFamilies } from './metrics.js';
 import { answerFromTemplates, checkTemplates, compileTemplates, type TemplateConfig } from './templates.js';
@@ -32,6 +33,8 @@ const everything = '.*';
 export const template: Plugin<readonly TemplateConfig[], TemplatesAtWork> = {
   name: 'template',
   repeats: 'all',
+  // As on GKE, where HINFO is answered here.
+  leavesDenials: (all) => all.every(({ type, answer }) => type === typeHinfo && answer.length === 0),
   read: (written, context) => eachOf(written, (directive) => readTemplate(directive, context)),
   splitAaaa(all, zones) {
     const first = all.find(mayAnswerAaaa);

@@ -175,6 +175,25 @@ const cache = [
       { expr: sum(rate('coredns_cache_prefetch_total')), legend: 'refreshed' },
     ],
   }),
+  graph({
+    title: 'Search paths',
+    description:
+      'cut: queries answered at once because a name above the queried one does not exist. walks: search paths that clients began, as far as the main thread saw them. new, in_use: upstream queries for names whose denial answers many; denied: not sent because of their budget. asked, used, in_vain: last queries of a walk sent ahead of the client.',
+    unit: 'ops',
+    queries: [
+      { expr: sum(rate('zerohop_nxdomain_cut_answers_total')), legend: 'cut' },
+      { expr: sum(rate('zerohop_walks_total')), legend: 'walks' },
+      { expr: sum(rate('zerohop_nxdomain_cut_queries_total'), 'reason'), legend: '{{reason}}' },
+      { expr: sum(rate('zerohop_nxdomain_cut_queries_denied_total')), legend: 'denied' },
+      { expr: sum(rate('zerohop_walks_ahead_total'), 'outcome'), legend: '{{outcome}}' },
+    ],
+  }),
+  graph({
+    title: 'Denials learned in advance',
+    description: 'Names that zerohop asked about by itself and that do not exist now, so that no name below them does.',
+    unit: 'short',
+    queries: [{ expr: sum(series('zerohop_nxdomain_cuts')), legend: 'cuts' }],
+  }),
 ];
 
 const kernelLane = [

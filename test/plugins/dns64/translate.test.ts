@@ -26,7 +26,7 @@ const other: Route = {
   ...{ guard: null, keep: null, order: 'as sent', sections: 'all', plan: null, make: null, logQuery: null },
   ask: () => assert.fail('asked upstream'),
   lookUp: () => assert.fail('asked elsewhere'),
-  ...{ asksOurselves: false, judge: null },
+  ...{ asksOurselves: false, judge: null, homeOf: () => null },
   failed: () => assert.fail('said what failed'),
 };
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { drainDeadlineMs, hostLeaveDeadlineMs, reloadEndMs, stopDeadlineMs, sweepPeriodMs } from '../../src/limits.js';
-import { type EndingDeps, newEnding } from '../../src/process/app.js';
+import { type EndingDeps, newEnding } from '../../src/process/ending.js';
 import { ManualClock } from '../simulation/clock.js';
 
 const never = new Promise<void>(() => {});

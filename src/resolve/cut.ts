@@ -1,0 +1,131 @@
+/**
+ * NXDOMAIN cuts (RFC 8020): a miss is answered from the fresh denial of a name above it. Workers and the main thread try
+ * this with what `answerNow` has deferred, before anything is asked upstream.
+ *
+ *   www.example.com.default.svc.cluster.local   the question: not cached
+ *                   com.default.svc.cluster.local   NXDOMAIN, 3 s left: the answer, with these 3 s
+ *
+ * Not every denial of a cluster DNS is about the names below: CoreDNS's kubernetes plugin denies what has no records of
+ * its own. `mayCut` has the names that it denies though there are names below.
+ */
+import { type BlockRef, type Blocks, kindDenial } from '../cache/blocks.js';
+import { byCache, zonePlaces } from '../counters.js';
+import { classIn, lower, rcodeNxDomain, sameName, setU16, typeA, typeAaaa, typeSoa, typeTxt } from '../dns/wire.js';
+import { cutAncestorsMax, headerBytes, nameBytesMax } from '../limits.js';
+import { deferred, denyAaaa, keyOf } from './fast-path.js';
+import { typeHinfo } from './loop.js';
+import type { WorkerContext } from './worker-context.js';
+import { aaaaForward, type ServedZone } from './zones.js';
+
+/**
+ * First labels of names that CoreDNS denies although there are names below: of ports and protocols, with the underscore
+ * or without; `dns`, because of `ns.dns`; the wildcards of CoreDNS before 1.9.
+ */
+const neverCut = ['tcp', 'udp', 'sctp', 'dns', 'any', '*'].map((label) => Buffer.from(label));
+const underscore = 0x5f;
+/**
+ * `X.SERVICE.NS.svc` is an endpoint, whose denial says nothing: before a service CoreDNS reads two labels as a port and
+ * a protocol, as an endpoint and a cluster, or as a topology zone.
+ */
+const endpointLabels = 4;
+/** Of the first two some versions of CoreDNS deny no name; HINFO may be a loop probe, or be answered by a template. */
+const neverDenied = [typeTxt, typeSoa, typeHinfo];
+
+/** Whether a denial of the name at `at` is about the names below. */
+export function mayCut(bytes: Uint8Array, at: number): boolean {
+  const length = bytes[at];
+  if (length === 0 || bytes[at + 1] === underscore) return false;
+  for (const label of neverCut) if (label.length === length && isLabel(bytes, at + 1, label)) return false;
+  return true;
+}
+
+function isLabel(bytes: Uint8Array, at: number, label: Uint8Array): boolean {
+  for (let index = 0; index < label.length; index++) if (lower[bytes[at + index]] !== label[index]) return false;
+  return true;
+}
+
+/** The label that has namespaces below it; it exists. */
+export const serviceLabel = Buffer.from('\x03svc');
+
+/** Whether the label at `at` is this one, with its length before it. */
+export function isSameLabel(name: Uint8Array, at: number, label: Uint8Array): boolean {
+  return name[at] === label[0] && sameName(name, at, label, 0, label.length);
+}
+
+export class DenialCuts {
+  readonly #context: WorkerContext;
+  /** A packet with nothing but a question. */
+  readonly #lookup = new Uint8Array(headerBytes + nameBytesMax + 4);
+
+  constructor(context: WorkerContext) {
+    this.#context = context;
+  }
+
+  /** Answers the packet that the context's `answerNow` has just deferred from a cut, or returns `deferred`. */
+  answer(packet: Uint8Array, length: number, nowMs: number): number {
+    const context = this.#context;
+    const { zone, query, blocks, counters } = context;
+    if (zone === null || !zone.isCut || (zone.defers !== 0 && context.role === 'worker')) return deferred;
+    if (query.class !== classIn || keyOf(query) !== 0 || neverDenied.includes(query.type)) return deferred;
+    const byPolicy = query.type === typeAaaa && zone.aaaa !== aaaaForward;
+    // An answer that has expired may still be used, or be preferred to a denial.
+    const own = byPolicy ? this.#find(zone, packet, headerBytes) : context.block;
+    if (own !== 0 && blocks.kind(own) !== kindDenial) return deferred;
+    const ref = this.#findCut(zone, packet, nowMs);
+    if (ref === 0) return deferred;
+    if (byPolicy) return denyAaaa(context, packet, length, zone, rcodeNxDomain);
+    const ageSeconds = zone.cache!.keepTtl ? 0 : Math.floor((nowMs - blocks.storedAtMs(ref)) / 1000);
+    const bytes = context.answerBelow(packet, ref, ageSeconds);
+    if (bytes === 0) return deferred;
+    context.block = ref;
+    blocks.touchForOther(ref, nowMs);
+    const base = counters.zoneBase(zone.ordinal);
+    counters.zones[base + zonePlaces.cacheRequests]++;
+    counters.zones[base + zonePlaces.hitsDenial]++;
+    counters.zones[base + zonePlaces.cutAnswers]++;
+    context.count(base, byCache, length, bytes, 0);
+    return bytes;
+  }
+
+  /** Whether the packet that was read, and answered from a cut, looks like the first step of a walk (walks.ts). */
+  beginsWalk(packet: Uint8Array): boolean {
+    const { zone, query } = this.#context;
+    if (!zone!.learnsCuts || query.labelCount < 4) return false;
+    const serviceAt = query.nameEnd - zone!.wire.length - serviceLabel.length;
+    const own = query.labels[3];
+    return serviceAt >= own && isSameLabel(packet, serviceAt, serviceLabel);
+  }
+
+  /** A fresh denial of a name between the zone and the question's name, from the zone down; or 0. */
+  #findCut(zone: ServedZone, packet: Uint8Array, nowMs: number): BlockRef {
+    const { blocks, query } = this.#context;
+    const zoneAt = query.nameEnd - zone.wire.length;
+    let below = query.labelCount;
+    while (below > 0 && query.labels[below - 1] >= zoneAt) below--;
+    const isService = below > 0 && isSameLabel(packet, query.labels[below - 1], serviceLabel);
+    const least = Math.max(1, below - cutAncestorsMax);
+    for (let label = below - 1; label >= least; label--) {
+      const at = query.labels[label];
+      if (!mayCut(packet, at) || (below - label === endpointLabels && isService)) continue;
+      const ref = this.#find(zone, packet, at);
+      if (ref !== 0 && isCutBy(blocks, ref, nowMs)) return ref;
+    }
+    return 0;
+  }
+
+  /** What is cached for A of the name that begins at `at` of the packet's; denials of other types are no cuts. */
+  #find({ zoneId }: ServedZone, packet: Uint8Array, at: number): BlockRef {
+    const lookup = this.#lookup;
+    const { nameEnd } = this.#context.query;
+    let end = headerBytes;
+    for (let from = at; from < nameEnd; from++) lookup[end++] = packet[from];
+    setU16(lookup, end, typeA);
+    setU16(lookup, end + 2, classIn);
+    return this.#context.blocks.find(lookup, end + 4, zoneId, 0);
+  }
+}
+
+/** Whether this answer says now that its name does not exist. */
+export function isCutBy(blocks: Blocks, ref: BlockRef, nowMs: number): boolean {
+  return nowMs < blocks.expiresAtMs(ref) && blocks.kind(ref) === kindDenial && blocks.rcode(ref) === rcodeNxDomain;
+}

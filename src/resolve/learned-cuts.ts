@@ -1,0 +1,289 @@
+/**
+ * Cuts that nobody asked for. A client that walks its search path asks for names like
+ * `www.example.com.default.svc.cluster.local`, whose denials say nothing about the next outside name. That of
+ * `com.default.svc.cluster.local` does, for all names in `com`. So the main thread asks once for the highest name above a
+ * denied one that may be denied itself, and refreshes the denial while it is in use.
+ *
+ *   denied ─> candidates from the zone down: known to exist? the next one. Denied? nothing to do. Unknown? ask
+ *
+ * What is asked is asked and cached as a refresh is; the table only remembers what to look at.
+ */
+import type { BlockRef, Blocks } from '../cache/blocks.js';
+import type { Counters } from '../counters.js';
+import { classIn, lower, rcodeNoError, rcodeNxDomain, sameName, setU16, typeA } from '../dns/wire.js';
+import {
+  cutExistsMs,
+  cutRefreshesMax,
+  cutRefreshMs,
+  cutSweepMs,
+  cutUsesForRefresh,
+  headerBytes,
+  learnedCutsMax,
+  nameBytesMax,
+  queryDeadlineCeilingMs,
+} from '../limits.js';
+import type { Clock, Timer } from '../os/clock.js';
+import { isCutBy, isSameLabel, mayCut, serviceLabel } from './cut.js';
+import type { ExtraQuestions } from './extra-questions.js';
+import type { ServedZone } from './zones.js';
+
+interface LearnedCutsDeps {
+  readonly clock: Clock;
+  readonly blocks: Blocks;
+  readonly counters: Counters;
+  readonly budget: ExtraQuestions;
+  /** Asks for the cache alone; false: it is being asked, or there is no room. Keeps the question. */
+  ask(zone: ServedZone, question: Uint8Array): boolean;
+}
+
+interface Learned {
+  readonly zone: ServedZone;
+  /** A of the name, in lower case. */
+  readonly question: Uint8Array;
+  /** The name whose denial led here; null when that is done with. */
+  below: Uint8Array | null;
+  askedAtMs: number;
+  /** Until then the name counts as existing; 0: it may be denied. */
+  existsUntilMs: number;
+  refreshes: number;
+}
+
+/** Candidates, from the zone down: `default.svc`, then `com.default.svc`. */
+const candidatesMax = 2;
+/** The label below which names are of addresses. */
+const podLabel = Buffer.from('\x03pod');
+
+export class LearnedCuts {
+  readonly #deps: LearnedCutsDeps;
+  /** By zone and name, the oldest first. */
+  readonly #learned = new Map<string, Learned>();
+  #sweeper: Timer | null = null;
+
+  constructor(deps: LearnedCutsDeps) {
+    this.#deps = deps;
+  }
+
+  /** Cuts in force among those learned. */
+  get held(): number {
+    const nowMs = this.#deps.clock.nowMs();
+    let held = 0;
+    for (const { zone, question } of this.#learned.values())
+      if (isDeniedNow(this.#deps.blocks, zone, question, nowMs)) held++;
+    return held;
+  }
+
+  /** An upstream has denied this question of a client. Borrows it. */
+  denied(zone: ServedZone, question: Uint8Array): void {
+    if (!zone.learnsCuts) return;
+    const { blocks, clock } = this.#deps;
+    const nowMs = clock.nowMs();
+    const candidates = cutCandidatesOf(zone, question);
+    if (!mayBeOutside(blocks, zone, question, nowMs)) return;
+    for (const [index, candidate] of candidates.entries()) {
+      const known = this.#learned.get(keyOfCut(zone, candidate));
+      if (known !== undefined && nowMs < known.existsUntilMs) continue;
+      const ref = findFor(blocks, zone, candidate);
+      const isFresh = ref !== 0 && nowMs < blocks.expiresAtMs(ref);
+      if (isFresh && isCutBy(blocks, ref, nowMs)) return;
+      if (isFresh || (index + 1 < candidates.length && isOfWalk(blocks, zone, candidates[index + 1], nowMs))) continue;
+      return this.#learn(zone, candidate, question, nowMs);
+    }
+  }
+
+  /** A client's question has an answer: names above it are not asked about, as their denials would be untrue. */
+  exists(zone: ServedZone, question: Uint8Array): void {
+    if (!zone.learnsCuts) return;
+    const existsUntilMs = this.#deps.clock.nowMs() + cutExistsMs;
+    for (const candidate of cutCandidatesOf(zone, question)) {
+      const key = keyOfCut(zone, candidate);
+      if (this.#learned.size >= learnedCutsMax && !this.#learned.has(key)) this.#forgetOldest();
+      this.#learned.set(key, { zone, question: candidate, below: null, askedAtMs: 0, existsUntilMs, refreshes: 0 });
+    }
+  }
+
+  /**
+   * A question has an answer with this rcode, or null: none. Goes on with the next candidate if the question is ours and
+   * its name exists.
+   */
+  answered(zone: ServedZone, question: Uint8Array, rcode: number | null): void {
+    if (!zone.learnsCuts || this.#learned.size === 0) return;
+    const learned = this.#learned.get(keyOfCut(zone, question));
+    if (learned === undefined || learned.below === null) return;
+    const { below } = learned;
+    learned.below = null;
+    if (rcode === rcodeNxDomain) return this.#learnNext(zone, question);
+    learned.existsUntilMs = this.#deps.clock.nowMs() + (rcode === rcodeNoError ? cutExistsMs : queryDeadlineCeilingMs);
+    if (rcode === rcodeNoError) this.denied(zone, below);
+  }
+
+  /** Forgets all: other zones may be served now. */
+  clear(): void {
+    this.#learned.clear();
+    this.#rest();
+  }
+
+  /** Behind `com.svc` a walk comes to `com`. */
+  #learnNext(zone: ServedZone, question: Uint8Array): void {
+    const { blocks, clock } = this.#deps;
+    const labels = labelsBelow(zone, question);
+    if (labels.length !== 2 || !isSameLabel(question, labels[1], serviceLabel)) return;
+    const nowMs = clock.nowMs();
+    const next = joinedQuestion(question.subarray(0, labels[1]), question, labels[1] + serviceLabel.length);
+    const known = this.#learned.get(keyOfCut(zone, next));
+    const ref = findFor(blocks, zone, next);
+    if ((known !== undefined && nowMs < known.existsUntilMs) || (ref !== 0 && nowMs < blocks.expiresAtMs(ref))) return;
+    this.#learn(zone, next, question, nowMs);
+  }
+
+  #learn(zone: ServedZone, candidate: Uint8Array, below: Uint8Array, nowMs: number): void {
+    const { budget, counters, ask } = this.#deps;
+    const key = keyOfCut(zone, candidate);
+    const known = this.#learned.get(key);
+    // It is being asked, or has no answer.
+    if (known !== undefined && known.below !== null && nowMs < known.askedAtMs + queryDeadlineCeilingMs) return;
+    if (!budget.spend(nowMs)) return counters.count('cutsDenied');
+    if (this.#learned.size >= learnedCutsMax) this.#forgetOldest();
+    this.#learned.delete(key);
+    const learned = {
+      zone,
+      question: candidate,
+      below: Uint8Array.from(below),
+      askedAtMs: nowMs,
+      existsUntilMs: 0,
+      refreshes: 0,
+    };
+    this.#learned.set(key, learned);
+    this.#sweeper ??= this.#deps.clock.every(cutSweepMs, () => this.#sweep());
+    if (ask(zone, candidate)) counters.count('cutsAsked');
+    else this.#learned.delete(key);
+  }
+
+  #forgetOldest(): void {
+    for (const key of this.#learned.keys()) {
+      this.#learned.delete(key);
+      return;
+    }
+  }
+
+  /** Refreshes the cuts that are in use and about to end; forgets those that have ended. */
+  #sweep(): void {
+    const nowMs = this.#deps.clock.nowMs();
+    let isQuiet = true;
+    for (const [key, learned] of this.#learned) {
+      const { askedAtMs, existsUntilMs, below } = learned;
+      if (nowMs < existsUntilMs) continue;
+      const isAsked = below !== null && nowMs < askedAtMs + queryDeadlineCeilingMs;
+      if (isAsked || this.#refreshed(learned, nowMs)) isQuiet = false;
+      else this.#learned.delete(key);
+    }
+    // What exists needs no timer: it is looked at when it is needed.
+    if (isQuiet) this.#rest();
+  }
+
+  /** Whether the cut is in force; it is refreshed if that is due. */
+  #refreshed(learned: Learned, nowMs: number): boolean {
+    const { blocks, budget, counters, ask } = this.#deps;
+    const { zone, question } = learned;
+    const ref = findFor(blocks, zone, question);
+    if (ref === 0 || !isCutBy(blocks, ref, nowMs)) return false;
+    const isDue = blocks.expiresAtMs(ref) - nowMs <= cutRefreshMs && nowMs >= learned.askedAtMs + cutRefreshMs;
+    if (!isDue || blocks.hits(ref) < cutUsesForRefresh || learned.refreshes === cutRefreshesMax) return true;
+    if (!budget.spend(nowMs)) counters.count('cutsDenied');
+    else if (ask(zone, question)) counters.count('cutsRefreshed');
+    learned.askedAtMs = nowMs;
+    learned.refreshes++;
+    return true;
+  }
+
+  #rest(): void {
+    this.#sweeper?.stop();
+    this.#sweeper = null;
+  }
+}
+
+/** Questions for A of the names above this one that may be denied, the highest first. */
+function cutCandidatesOf(zone: ServedZone, question: Uint8Array): Uint8Array[] {
+  const labels = labelsBelow(zone, question);
+  const last = labels.length - 1;
+  if (last < 1) return [];
+  const isService = isSameLabel(question, labels[last], serviceLabel);
+  if (isSameLabel(question, labels[last], podLabel)) return [];
+  const first = isService ? last - 1 : last;
+  const candidates: Uint8Array[] = [];
+  for (let label = first; label >= 1 && candidates.length < (isService ? candidatesMax : 1); label--) {
+    if (!mayCut(question, labels[label])) break;
+    candidates.push(addressQuestion(question, labels[label], question.length - 4));
+  }
+  return candidates;
+}
+
+/**
+ * Whether what is denied may be an outside name with a search domain. Right below the zone a cluster DNS may have names by
+ * other rules, mostly for namespaces (`web.prod` for `web.prod.svc`), so there `prod.svc` has to be denied.
+ */
+function mayBeOutside(blocks: Blocks, zone: ServedZone, question: Uint8Array, nowMs: number): boolean {
+  const labels = labelsBelow(zone, question);
+  const last = labels.at(-1);
+  if (last === undefined || isSameLabel(question, last, serviceLabel)) return true;
+  const zoneAt = question.length - 4 - zone.wire.length;
+  const top = question.subarray(last, zoneAt);
+  const inService = joinedQuestion(Buffer.concat([top, serviceLabel]), question, zoneAt);
+  return isDeniedNow(blocks, zone, inService, nowMs);
+}
+
+/**
+ * Whether `com.default.svc` is of a walk's first step: `com.svc`, from another walk's second, is denied. Then `default` is
+ * a namespace, which need not be asked about.
+ */
+function isOfWalk(blocks: Blocks, zone: ServedZone, candidate: Uint8Array, nowMs: number): boolean {
+  const [topAt, namespaceAt, serviceAt] = labelsBelow(zone, candidate);
+  const top = candidate.subarray(topAt, namespaceAt);
+  return isDeniedNow(blocks, zone, joinedQuestion(top, candidate, serviceAt), nowMs);
+}
+
+/** A of the label in front of the end of the question's name, which begins at `at`. */
+export function joinedQuestion(label: Uint8Array, question: Uint8Array, at: number): Uint8Array {
+  const name = new Uint8Array(label.length + question.length - 4 - at);
+  name.set(label);
+  name.set(question.subarray(at, question.length - 4), label.length);
+  return addressQuestion(name, 0, name.length);
+}
+
+/** Where the labels of the question's name begin, as far as they are below the zone; none if it is not in it. */
+export function labelsBelow(zone: ServedZone, question: Uint8Array): number[] {
+  const zoneAt = question.length - 4 - zone.wire.length;
+  if (zoneAt < 0 || !sameName(question, zoneAt, zone.wire, 0, zone.wire.length)) return [];
+  const labels: number[] = [];
+  for (let at = 0; at < zoneAt; at += question[at] + 1) labels.push(at);
+  return labels;
+}
+
+/** A of the name from `from` to `end`, in lower case. */
+export function addressQuestion(name: Uint8Array, from: number, end: number): Uint8Array {
+  const question = new Uint8Array(end - from + 4);
+  for (let at = from; at < end; at++) question[at - from] = lower[name[at]];
+  setU16(question, end - from, typeA);
+  setU16(question, end - from + 2, classIn);
+  return question;
+}
+
+const lookup = new Uint8Array(headerBytes + nameBytesMax + 4);
+
+/** What is cached for a question without DO and CD; or 0. */
+export function findFor(blocks: Blocks, { zoneId }: ServedZone, question: Uint8Array): BlockRef {
+  lookup.set(question, headerBytes);
+  return blocks.find(lookup, headerBytes + question.length, zoneId, 0);
+}
+
+/** Whether the name of this question for A does not exist now. */
+export function isDeniedNow(blocks: Blocks, zone: ServedZone, question: Uint8Array, nowMs: number): boolean {
+  const ref = findFor(blocks, zone, question);
+  return ref !== 0 && isCutBy(blocks, ref, nowMs);
+}
+
+/** The same for a question in any case. */
+export function keyOfCut({ zoneId }: ServedZone, question: Uint8Array): string {
+  return `${zoneId} ${Buffer.from(question)
+    .toString('latin1')
+    .replace(/[A-Z]+/g, (letters) => letters.toLowerCase())}`;
+}

@@ -30,6 +30,8 @@ export interface Wishes {
   readonly against: string | null;
   /** The kernel lane beside others, a pod asking, instead of the comparison. */
   readonly lane: boolean;
+  /** Walks through search lists instead of the comparison. */
+  readonly walks: boolean;
   /** Seconds of everything at once instead of the comparison. */
   readonly soak: number | null;
   /** A report's JSON to show in the pages instead of measuring. */
@@ -58,8 +60,23 @@ const rateMax = 1_000_000;
 export function readArguments(words: readonly string[], choices: Choices): Reading {
   const parsed = parse(words);
   if (typeof parsed === 'string') return { usage: parsed };
-  const { help, rounds, seconds, only, rate, servers, peer, micro, quick, against, lane, soak, report, results } =
-    parsed;
+  const {
+    help,
+    rounds,
+    seconds,
+    only,
+    rate,
+    servers,
+    peer,
+    micro,
+    quick,
+    against,
+    lane,
+    walks,
+    soak,
+    report,
+    results,
+  } = parsed;
   if (help) return { help: helpText(choices) };
   const usual = quick ? short : full;
   const wishes: Wishes = {
@@ -73,6 +90,7 @@ export function readArguments(words: readonly string[], choices: Choices): Readi
     peers: (peer ?? []).map(peerOf),
     against: against ?? null,
     lane: lane ?? false,
+    walks: walks ?? false,
     soak: soak === undefined ? null : Number(soak),
     report: report ?? null,
     results: results ?? null,
@@ -97,6 +115,7 @@ function parse(words: readonly string[]) {
         peer: { type: 'string', multiple: true },
         against: { type: 'string' },
         lane: { type: 'boolean' },
+        walks: { type: 'boolean' },
         soak: { type: 'string' },
         report: { type: 'string' },
         results: { type: 'string' },
@@ -156,6 +175,7 @@ interleaved rounds of fresh processes: the server on one core, the load and the 
                      what is promised about node-cache is judged by the one of that name
   --against COMMIT   compares the working tree with this commit instead of with others
   --lane             the kernel lane instead: a pod behind a veth asks, and all CPU is counted; needs root
+  --walks            what looking up a new name costs through a pod's search list, with cuts and without, instead
   --soak SECONDS     everything at once for so long instead: what is lost, the slowest answers, the memory
   --report FILE      puts the figures of such a JSON into README.md and docs/FIGURES.md instead of measuring
   --results FOLDER   where the JSON goes; by default bench/results/, for partial runs bench/results/tmp/

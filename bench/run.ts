@@ -21,6 +21,7 @@ import { soak } from './soak/run.js';
 import { soakText } from './soak/verdict.js';
 import { longTable, promisesTable, shortTables, sourceText } from './tables.js';
 import { findTools, type Tool, toolVersion } from './tools.js';
+import { measureWalks, walksText } from './walks/run.js';
 
 /** Something that the user can change, told in one sentence. */
 class Unable extends Error {}
@@ -52,6 +53,7 @@ async function main(words: readonly string[]): Promise<void> {
   if (wishes.report !== null) return publishWhole(readReport(wishes.report), repositoryPath('bench', 'results'));
   if (wishes.micro) return microBenches(wishes, print);
   if (wishes.lane) return laneOf(wishes, words);
+  if (wishes.walks) return walksOf(wishes, words);
   if (wishes.soak !== null) return soakOf(wishes, words, wishes.soak);
   const report = wishes.against === null ? await againstOthers(wishes, words) : await againstBefore(wishes, words);
   publish(report, wishes);
@@ -112,7 +114,10 @@ function isWanted({ only, against }: Wishes, name: (typeof others)[number]): boo
   return only === name || (only === null && against === null);
 }
 
-function provenance(words: readonly string[], programs: Programs): Omit<Provenance, 'rounds' | 'seconds'> {
+function provenance(
+  words: readonly string[],
+  programs: Partial<Record<Tool, string>>,
+): Omit<Provenance, 'rounds' | 'seconds'> {
   const cores = twoCores();
   if (cores === null) throw new Unable('The bench needs two cores: one for the server, one for the load');
   const versions = Object.entries(programs)
@@ -147,6 +152,16 @@ async function laneOf({ rounds, seconds }: Wishes, words: readonly string[]): Pr
   const before = provenance(words, programs);
   const table = await laneBench({ rounds, seconds, cores: before.cores, programs, say });
   print(`${table}\n\nMedians of ${rounds} rounds. ${sourceText(before)}\n`);
+}
+
+async function walksOf({ quick, rounds, results }: Wishes, words: readonly string[]): Promise<void> {
+  const before = provenance(words, {});
+  const size = quick ? { names: 100, seconds: 6 } : { names: 1000, seconds: 30 };
+  const text = `${walksText(await measureWalks({ rounds, ...size, say }))}\n\n${sourceText(before)}`;
+  print(`${text}\n`);
+  if (!quick && results === null && writePlace(repositoryPath('docs', 'FIGURES.md'), 'walks', text)) {
+    say('written: the walks in docs/FIGURES.md');
+  }
 }
 
 /** A soak that is shown has lasted at least so long. */

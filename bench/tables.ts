@@ -264,7 +264,7 @@ export function sourceText({ command, at, commit, machine, versions }: Omit<Prov
   const programs = Object.entries(versions).map(([name, version]) => `${name} ${version}`);
   const tree = commit.dirty ? `${commit.name} with changes` : commit.name;
   return `\`${command}\`, ${at.slice(0, 10)}, commit ${tree}; ${machine.cpu}, ${machine.cores} cores, \
-Linux ${machine.kernel}, Node.js ${machine.node.slice(1)}, ${programs.join(', ')}.`;
+Linux ${machine.kernel}, ${[`Node.js ${machine.node.slice(1)}`, ...programs].join(', ')}.`;
 }
 
 /** From this share on, what others did on the server's core is said under the table. */

@@ -22,6 +22,7 @@ test('without arguments it is five rounds of everything', () => {
     peers: [],
     against: null,
     lane: false,
+    walks: false,
     soak: null,
     report: null,
     results: null,

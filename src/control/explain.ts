@@ -158,7 +158,8 @@ function stepItem(
 function prospectRcode({ cached }: Serving, outlook: Outlook, known: KnownOfName, entry: number): string | null {
   if (outlook === 'refused') return 'REFUSED';
   if (outlook === 'policy') return rcodeName(known === 'no name' ? rcodeNxDomain : rcodeNoError);
-  return outlook === 'cache' || outlook === 'stale' ? rcodeName(cached.rcode(entry)) : null;
+  const isGiven = outlook === 'cache' || outlook === 'stale' || outlook === 'cut';
+  return isGiven ? rcodeName(cached.rcode(entry)) : null;
 }
 
 function costOf(steps: readonly StepItem[]): WalkCost {
@@ -218,6 +219,7 @@ const outlookWords: Readonly<Record<Outlook, readonly [text: string, color: Colo
   cache: ['cached', 'green'],
   stale: ['expired, given', 'green'],
   policy: ['policy', 'green'],
+  cut: ['cut', 'green'],
   upstream: ['upstream', 'yellow'],
   plugins: ['plugins', 'yellow'],
   refused: ['refused', 'red'],

@@ -204,6 +204,7 @@ const outlookTexts: Readonly<Record<Outlook, string>> = {
   cache: 'is answered from the cache',
   stale: 'gets the expired answer at once, and a refresh goes upstream',
   policy: 'is answered by the AAAA policy, without asking',
+  cut: 'is denied, as a name above it does not exist (nxdomain_cut)',
   upstream: 'goes upstream',
   plugins: 'goes to the plugins of the block, and no further',
   refused: 'is refused',

@@ -3,13 +3,14 @@
  * cached, and where it would go. It takes the decisions of resolve/fast-path.ts in its order, and changes nothing: no
  * mark of use, no counter.
  */
-import { type BlockRef, type Blocks, kindServfail, kindSuccess, onFailureOnly } from '../cache/blocks.js';
+import { type BlockRef, type Blocks, kindDenial, kindServfail, kindSuccess, onFailureOnly } from '../cache/blocks.js';
 import type { Store } from '../cache/cache.js';
 import type { BlockConfig, ForwardConfig } from '../config/config.js';
 import { rcodeName, wireOf, wireToName } from '../dns/names.js';
 import { ownQuery } from '../dns/own-queries.js';
 import { Query, readQuery } from '../dns/query.js';
 import { rcodeNoError, rcodeNxDomain, setU16, typeA, typeAaaa } from '../dns/wire.js';
+import { findCut, isForCuts, newCutLookup } from '../resolve/cut.js';
 import type { PlannedListener } from '../resolve/zone-plan.js';
 import {
   aaaaForward,
@@ -47,6 +48,8 @@ export type Outlook =
   | 'stale'
   /** The policy for AAAA answers. */
   | 'policy'
+  /** The cached denial of a name above it answers, too (`nxdomain_cut`). */
+  | 'cut'
   /** It goes upstream, unless a plugin of the block answers it. */
   | 'upstream'
   /** Plugins of the block answer it, or nobody: no upstream is asked. */
@@ -62,7 +65,7 @@ interface Prospect {
   readonly zone: ServedZone | null;
   readonly outlook: Outlook;
   readonly known: KnownOfName;
-  /** The entry for a plain query, fresh or not; 0: none. */
+  /** The entry for a plain query, fresh or not, or the denial that cuts; 0: none. */
   readonly entry: BlockRef;
 }
 
@@ -85,10 +88,17 @@ export function prospectOf(serving: Serving, table: ZoneTable, question: Uint8Ar
   const entry = own.cache === null ? 0 : serving.cached.find(packet, query.questionEnd, own.zoneId, 0);
   const given = entry === 0 ? null : givenFrom(serving, own, entry);
   if (given !== null) return { zone: own, outlook: given, known: knownOf(serving.cached, entry), entry };
+  const isCutFirst = own.isCut && isForCuts(query) && (entry === 0 || serving.cached.kind(entry) === kindDenial);
+  const cut = isCutFirst ? cutOf(serving, own, packet, query) : 0;
+  if (cut !== 0) return { zone: own, outlook: 'cut', known: 'no name', entry: cut };
   const { config } = serving.blocks[own.block];
   const isAnsweredHere = config.traits.answersAll !== null || forwardOf(config, question) === null;
   const outlook = isAnsweredHere ? 'plugins' : 'upstream';
   return { zone: own, outlook, known: 'unknown', entry };
+}
+
+function cutOf({ cached, nowMs }: Serving, zone: ServedZone, packet: Uint8Array, query: Query): BlockRef {
+  return findCut({ blocks: cached, query, lookup: newCutLookup() }, zone, packet, nowMs);
 }
 
 /** Null where the policy for AAAA leaves the question to the rest, or cannot tell yet. */

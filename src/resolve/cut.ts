@@ -10,6 +10,7 @@
  */
 import { type BlockRef, type Blocks, kindDenial } from '../cache/blocks.js';
 import { byCache, zonePlaces } from '../counters.js';
+import type { Query } from '../dns/query.js';
 import { classIn, lower, rcodeNxDomain, sameName, setU16, typeA, typeAaaa, typeSoa, typeTxt } from '../dns/wire.js';
 import { cutAncestorsMax, headerBytes, nameBytesMax } from '../limits.js';
 import { deferred, denyAaaa, keyOf } from './fast-path.js';
@@ -54,11 +55,12 @@ export function isSameLabel(name: Uint8Array, at: number, label: Uint8Array): bo
 
 export class DenialCuts {
   readonly #context: WorkerContext;
-  /** A packet with nothing but a question. */
-  readonly #lookup = new Uint8Array(headerBytes + nameBytesMax + 4);
+  readonly #cached: Cached;
 
   constructor(context: WorkerContext) {
+    const { blocks, query } = context;
     this.#context = context;
+    this.#cached = { blocks, query, lookup: newCutLookup() };
   }
 
   /** Answers the packet that the context's `answerNow` has just deferred from a cut, or returns `deferred`. */
@@ -66,12 +68,12 @@ export class DenialCuts {
     const context = this.#context;
     const { zone, query, blocks, counters } = context;
     if (zone === null || !zone.isCut || (zone.defers !== 0 && context.role === 'worker')) return deferred;
-    if (query.class !== classIn || keyOf(query) !== 0 || neverDenied.includes(query.type)) return deferred;
+    if (!isForCuts(query)) return deferred;
     const byPolicy = query.type === typeAaaa && zone.aaaa !== aaaaForward;
     // An answer that has expired may still be used, or be preferred to a denial.
-    const own = byPolicy ? this.#find(zone, packet, headerBytes) : context.block;
+    const own = byPolicy ? findAddress(this.#cached, zone, packet, headerBytes) : context.block;
     if (own !== 0 && blocks.kind(own) !== kindDenial) return deferred;
-    const ref = this.#findCut(zone, packet, nowMs);
+    const ref = findCut(this.#cached, zone, packet, nowMs);
     if (ref === 0) return deferred;
     if (byPolicy) return denyAaaa(context, packet, length, zone, rcodeNxDomain);
     const ageSeconds = zone.cache!.keepTtl ? 0 : Math.floor((nowMs - blocks.storedAtMs(ref)) / 1000);
@@ -95,34 +97,54 @@ export class DenialCuts {
     const own = query.labels[3];
     return serviceAt >= own && isSameLabel(packet, serviceAt, serviceLabel);
   }
+}
 
-  /** A fresh denial of a name between the zone and the question's name, from the zone down; or 0. */
-  #findCut(zone: ServedZone, packet: Uint8Array, nowMs: number): BlockRef {
-    const { blocks, query } = this.#context;
-    const zoneAt = query.nameEnd - zone.wire.length;
-    let below = query.labelCount;
-    while (below > 0 && query.labels[below - 1] >= zoneAt) below--;
-    const isService = below > 0 && isSameLabel(packet, query.labels[below - 1], serviceLabel);
-    const least = Math.max(1, below - cutAncestorsMax);
-    for (let label = below - 1; label >= least; label--) {
-      const at = query.labels[label];
-      if (!mayCut(packet, at) || (below - label === endpointLabels && isService)) continue;
-      const ref = this.#find(zone, packet, at);
-      if (ref !== 0 && isCutBy(blocks, ref, nowMs)) return ref;
-    }
-    return 0;
-  }
+/** Whether a cut may answer this query. */
+export function isForCuts(query: Query): boolean {
+  return query.class === classIn && keyOf(query) === 0 && !neverDenied.includes(query.type);
+}
 
-  /** What is cached for A of the name that begins at `at` of the packet's; denials of other types are no cuts. */
-  #find({ zoneId }: ServedZone, packet: Uint8Array, at: number): BlockRef {
-    const lookup = this.#lookup;
-    const { nameEnd } = this.#context.query;
-    let end = headerBytes;
-    for (let from = at; from < nameEnd; from++) lookup[end++] = packet[from];
-    setU16(lookup, end, typeA);
-    setU16(lookup, end + 2, classIn);
-    return this.#context.blocks.find(lookup, end + 4, zoneId, 0);
+/** Memory for `findCut`: a packet with nothing but a question. */
+export function newCutLookup(): Uint8Array {
+  return new Uint8Array(headerBytes + nameBytesMax + 4);
+}
+
+/** A fresh denial of a name between the zone and the name of the query, which is the packet's, from the zone down; or 0. */
+export function findCut(cached: Cached, zone: ServedZone, packet: Uint8Array, nowMs: number): BlockRef {
+  const { blocks, query } = cached;
+  const zoneAt = query.nameEnd - zone.wire.length;
+  let below = query.labelCount;
+  while (below > 0 && query.labels[below - 1] >= zoneAt) below--;
+  const isService = below > 0 && isSameLabel(packet, query.labels[below - 1], serviceLabel);
+  const least = Math.max(1, below - cutAncestorsMax);
+  for (let label = below - 1; label >= least; label--) {
+    const at = query.labels[label];
+    if (!mayCut(packet, at) || (below - label === endpointLabels && isService)) continue;
+    const ref = findAddress(cached, zone, packet, at);
+    if (ref !== 0 && isCutBy(blocks, ref, nowMs)) return ref;
   }
+  return 0;
+}
+
+interface Cached {
+  readonly blocks: Blocks;
+  readonly query: Query;
+  readonly lookup: Uint8Array;
+}
+
+/** What is cached for A of the name that begins at `at` of the packet's; denials of other types are no cuts. */
+function findAddress(
+  { blocks, query, lookup }: Cached,
+  { zoneId }: ServedZone,
+  packet: Uint8Array,
+  at: number,
+): BlockRef {
+  const { nameEnd } = query;
+  let end = headerBytes;
+  for (let from = at; from < nameEnd; from++) lookup[end++] = packet[from];
+  setU16(lookup, end, typeA);
+  setU16(lookup, end + 2, classIn);
+  return blocks.find(lookup, end + 4, zoneId, 0);
 }
 
 /** Whether this answer says now that its name does not exist. */

@@ -5,6 +5,7 @@ import { parseConfig } from '../../src/config/load.js';
 import { explainItem, explainText, readExplain, searchedNames } from '../../src/control/explain.js';
 import type { ControlError } from '../../src/control/protocol.js';
 import { forwardOf, prospectOf, type Serving, wireQuestion } from '../../src/control/serving.js';
+import { rcodeNxDomain } from '../../src/dns/wire.js';
 import { answerFor } from '../cache/answers.js';
 import { fixture, loadOptions } from '../resolve/context-fixture.js';
 
@@ -34,6 +35,25 @@ function newServing(text = corefile) {
   });
   return { cache, store, listener, zone, serving };
 }
+
+describe('a walk', () => {
+  test('has a step that a cut answers, for as long as the denial above it is fresh', () => {
+    const { cache, store, zone, serving } = newServing();
+    const { zoneId } = zone('cluster.local.');
+    const keep = answerFor('com.default.svc.cluster.local', { zoneId, kind: kindDenial });
+    keep.message[3] |= rcodeNxDomain;
+    cache.keep(store, keep, 0);
+    const wanted = { name: 'www.example.com', search: ['default.svc.cluster.local.'], ndots: 5 };
+    const firstAt = (nowMs: number) => explainItem(serving(nowMs), wanted).steps[0].questions[0];
+    const [first, later] = [firstAt(0), firstAt(3_600_000)];
+    assert.deepEqual([first.outlook, first.known, first.rcode], ['cut', 'no name', 'NXDOMAIN']);
+    assert.ok(first.ttlSeconds! > 0);
+    assert.deepEqual([later.outlook, later.known, later.rcode], ['upstream', 'unknown', null]);
+    const asked = [0, 3_600_000].map((nowMs) => explainItem(serving(nowMs), wanted).cost.upstreamQueries.most);
+    assert.deepEqual(asked, [0, 1]);
+    assert.match(explainText(explainItem(serving(0), wanted), { isColored: false }), /A +cut +NXDOMAIN +\d+ s left/);
+  });
+});
 
 describe('the names that a pod asks for', () => {
   const search = ['a.test.', 'b.test.'];

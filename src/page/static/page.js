@@ -253,6 +253,7 @@ function showTiles({ values, gauges }) {
   put('waiting', countText(gauges.waitingClients ?? 0));
   put('pending', `for ${countText(gauges.pendingQuestions ?? 0)} questions`);
   const mib = (bytes) => figures((bytes ?? 0) / 2 ** 20, (bytes ?? 0) < 10 * 2 ** 20 ? 1 : 0);
+  put('cuts', countText(gauges.nxdomainCuts ?? 0));
   put('cache', mib(gauges.cacheUsedBytes));
   put('cache-max', `of ${mib(gauges.cacheBytesMax)} MiB`);
 }

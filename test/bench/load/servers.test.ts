@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { inTemporaryFolder } from '../../../bench/cleanup.js';
 import { isAble, nodeCacheLike, type ServerWish, zerohop } from '../../../bench/load/servers.js';
 import { parseConfig } from '../../../src/config/load.js';
-import { builtEntry, commandOf } from '../../corpus/repository.js';
+import { commandOf, repositoryPath } from '../../corpus/repository.js';
 import { loadOptions } from '../../resolve/context-fixture.js';
 
 const wish = (folder: string, aaaa: ServerWish['aaaa']): ServerWish => ({
@@ -15,7 +15,7 @@ const wish = (folder: string, aaaa: ServerWish['aaaa']): ServerWish => ({
   aaaa,
 });
 
-const entry = builtEntry;
+const entry = repositoryPath('dist', 'src', 'main.js');
 const corefileOf = (command: readonly string[]): string => command[command.indexOf('-conf') + 1];
 
 test('zerohop gets a Corefile that it reads without a warning, and that keeps everything for a run', async () => {

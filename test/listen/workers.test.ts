@@ -80,6 +80,8 @@ describe('Workers', { skip }, () => {
   test('TCP connections are worth lending while queries on them are not too few beside the datagrams', async () => {
     const { threads, open, client } = await newWorld();
     const listener = await open();
+    // Before that, datagrams wait and come in fewer batches.
+    await threads.answering();
     const lending = listener.lending!;
     lending.pays(0);
     const batches = lentBatchesPerQuery * 2;

@@ -645,7 +645,7 @@ export const recentMinutesMax = 15;
 // A run of the doctor.
 /** It takes this at most; what has not been looked at by then is reported as skipped. */
 export const doctorRunMs = 12_000;
-/** Questions of one run, whoever they go to: they must not be a load for a cluster DNS that is in trouble. */
+/** Questions of one run, to all servers together: they must not be a load for a cluster DNS that is in trouble. */
 export const doctorQuestionsMax = 300;
 /** Checks that wait at one moment; most wait for the same answers. */
 export const doctorChecksAtOnce = 8;

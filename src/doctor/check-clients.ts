@@ -1,4 +1,4 @@
-/** Checks of who asks: does anybody, and which pods pass by this cache to the ClusterIP. */
+/** Checks of the clients: whether pods ask this cache, and which pods ask the ClusterIP past it. */
 import { dnsPort } from '../config/addresses.js';
 import { doctorFileBytesMax, flowSourcesMax } from '../limits.js';
 import type { Check, DoctorOutsides, Finding } from './check.js';

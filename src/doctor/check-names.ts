@@ -166,7 +166,7 @@ export const resolversCheck: Check = {
   },
 };
 
-/** A resolver that knows the cluster's names and no others asks us, or who asks us: everything else goes round. */
+/** A resolver that knows the cluster's names and no others asks this cache, or a server that does: other names go in a circle. */
 function isLoop({ outside, root, cluster }: ResolverSeen): boolean {
   const knowsCluster = isResolved(cluster) && cluster.answered && cluster.addresses.length > 0;
   const knowsNothingElse = [outside.udp, root].every((reply) => {

@@ -107,8 +107,8 @@ export const kubeProxyRulesCheck: Check = {
 };
 
 /**
- * The rules as far as they do not contradict what is seen: an address that answers is served, whoever does it, as where
- * another program stands in for kube-proxy. A rule that rejects is none that is missing.
+ * The rules as far as they do not contradict what is seen: an address that answers is served by some program, as where
+ * another one stands in for kube-proxy. A rule that rejects is none that is missing.
  */
 function believedRules(rules: KnownRules, answers: AnsweringServer | null): KnownRules {
   const believed = (over: ProbeTransport): ServedPort => {

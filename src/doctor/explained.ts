@@ -1,5 +1,5 @@
 /**
- * One cause, one failure: what follows from another finding is told as such, so that an operator mends the cause and is not
+ * One cause, one failure: what follows from another finding is told as such, so that an operator repairs the cause and is not
  * sent after its effects. An effect that has a cause of its own has a code of its own, which nothing here takes away.
  */
 import type { DoctorOutsides, Finding } from './check.js';

@@ -8,7 +8,7 @@ import type { Clock, Timer } from '../os/clock.js';
 import type { Log } from '../os/log.js';
 import type { Check, DoctorOutsides, Finding } from './check.js';
 
-/** The codes of the metric: faults that can be mended and end then. What is a matter of taste or of size is left out. */
+/** The codes of the metric: faults that an operator can repair, and that end then. What is a matter of taste or of size is left out. */
 export const watchedCodes = [
   'placeholder',
   'wrong-cluster-ip',

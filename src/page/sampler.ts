@@ -77,7 +77,7 @@ export class Sampler {
         answersPerSecond: rounded(one.answersPerSecond) ?? 0,
       })),
       complete: this.#lastPoint,
-      partial: isPoint ? this.#shownPoint(this.#last, now) : null,
+      partial: isPoint ? this.#shownPoint(whatHappened(this.#last, now)) : null,
     };
   }
 
@@ -89,12 +89,11 @@ export class Sampler {
     const now = this.#read();
     const { point, upstreams } = whatHappened(this.#last, now);
     this.history.add(this.#clock.wallMs(), point, rttsOf(upstreams));
-    this.#lastPoint = this.#shownPoint(this.#last, now);
+    this.#lastPoint = this.#shownPoint({ point, upstreams });
     this.#last = now;
   }
 
-  #shownPoint(before: CountsReading, now: CountsReading): PointShown {
-    const { point, upstreams } = whatHappened(before, now);
+  #shownPoint({ point, upstreams }: ReturnType<typeof whatHappened>): PointShown {
     return {
       time: Math.round(this.#clock.wallMs() / 1000),
       values: valuesOf(point).map(rounded),

@@ -21,7 +21,7 @@ const rcodeServfail = 2;
 /** Since the start. */
 export interface Totals {
   answers: number;
-  /** SERVFAIL, whoever made it. */
+  /** SERVFAIL, from upstreams or made here. */
   failed: number;
   /** Made by a policy, or refused, and not SERVFAIL. */
   ruled: number;

@@ -175,7 +175,7 @@ export async function startApp(outside: Outsides, wanted: Settings): Promise<App
   const control = openControlOf(parts, settings, later, { source: watchingDeps.source, top, doctor });
   const owns = ownerOf(parts, { host, lane, control });
   const succession = outsides.succession?.({ ...parts, owns }) ?? null;
-  const serves = () => (succession?.role ?? 'serving') === 'serving';
+  const serves = () => instanceOf(later).role === 'serving';
   const snapshot = outsides.snapshot?.({ ...parts, serves }) ?? null;
   // The configuration in force, and its reloads.
   const active = new ActiveConfiguration(first, {
@@ -315,7 +315,7 @@ function openControlOf(
       if ((later.succession()?.audience ?? 0) > 0) warmth.ended(ref);
     },
   });
-  const isServing = (): boolean => (later.succession()?.role ?? 'serving') === 'serving';
+  const isServing = (): boolean => instanceOf(later).role === 'serving';
   const watching = {
     tail: tailHandler({ ...parts, isServing }),
     top: topHandler({ ...parts, ...watched, isServing }),

@@ -17,9 +17,8 @@ import { controlSilenceMs, flushSilenceMs } from '../limits.js';
 import { stayAlive, systemClock } from '../os/clock.js';
 import { nodeNetwork } from '../os/node-network.js';
 import { systemRandom } from '../os/random.js';
-import { chooseSystemCalls } from '../os/system-calls.js';
 import { wantsColor } from '../os/terminal.js';
-import { controlSockets } from './control-handlers.js';
+import { commandSockets } from './control-handlers.js';
 
 export interface AskingProgram {
   readonly environment: Readonly<Record<string, string | undefined>>;
@@ -39,7 +38,7 @@ export async function askRunning(
   const alive = stayAlive();
   const clock = systemClock();
   const random = systemRandom();
-  const sockets = controlSockets(chooseSystemCalls(environment['ZEROHOP_IO']).calls, random);
+  const sockets = commandSockets(environment);
   const style: TextStyle = { isColored: wantsColor(1, environment) };
   const { command, ...given } = question;
   const items: unknown[] = [];

@@ -4,6 +4,7 @@
  */
 import type { BlockRef } from '../cache/blocks.js';
 import type { Cache } from '../cache/cache.js';
+import type { Environment } from '../config/flag-reader.js';
 import { programVersion } from '../config/version.js';
 import { explainItem, readExplain } from '../control/explain.js';
 import { type FlushArguments, flushItem, isFlushed, isFlushedEntry, readFlushRequest } from '../control/flush.js';
@@ -17,8 +18,8 @@ import type { Clock } from '../os/clock.js';
 import type { PathSockets } from '../os/network.js';
 import { adoptStream, portablePathSockets } from '../os/node-network.js';
 import { memoryLimitBytes } from '../os/proc.js';
-import type { Random } from '../os/random.js';
-import type { SystemCalls } from '../os/system-calls.js';
+import { type Random, systemRandom } from '../os/random.js';
+import { chooseSystemCalls, type SystemCalls } from '../os/system-calls.js';
 import { pathSockets, UnixSockets } from '../os/unix-sockets.js';
 import { inTurns } from '../scheduling/slices.js';
 import type { Succession } from '../takeover/succession.js';
@@ -37,6 +38,11 @@ export function openControl(path: string | null, sockets: PathSockets): OpenCont
 export function controlSockets(calls: SystemCalls | null, random: Random): PathSockets {
   if (calls === null) return portablePathSockets(random);
   return pathSockets(new UnixSockets({ calls, random, adopt: adoptStream }));
+}
+
+/** For a command, as its environment wants it. */
+export function commandSockets(environment: Environment): PathSockets {
+  return controlSockets(chooseSystemCalls(environment['ZEROHOP_IO']).calls, systemRandom());
 }
 
 /** The parts of the program that commands ask about; functions, because most are made later, or replaced by reloads. */

@@ -2,7 +2,6 @@
  * `zerohop doctor` as a process of its own: gets the facts of the serving process over the control socket, runs the checks
  * with the machine's own outsides, and prints. Without a serving process it runs what needs none.
  */
-import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import type { DoctorOptions } from '../config/doctor-options.js';
 import { programVersion } from '../config/version.js';
@@ -18,12 +17,11 @@ import { changesText, type DoctorStates, doctorJson, doctorText, statesAfter } f
 import { doctorWatchPeriodMs } from '../limits.js';
 import { type Clock, systemClock } from '../os/clock.js';
 import { systemCommands } from '../os/commands.js';
-import { readPieces } from '../os/files.js';
+import { readPieces, readTextFile } from '../os/files.js';
 import { nodeNetwork } from '../os/node-network.js';
 import { systemRandom } from '../os/random.js';
-import { chooseSystemCalls } from '../os/system-calls.js';
 import { isTerminal, wantsColor } from '../os/terminal.js';
-import { controlSockets } from './control-handlers.js';
+import { commandSockets } from './control-handlers.js';
 import { networkNamespace } from './shared-sockets.js';
 
 interface DoctorProgram {
@@ -71,7 +69,7 @@ async function lookOnce(program: DoctorProgram, options: DoctorOptions, clock: C
       readPieces,
       random: systemRandom(),
       run: systemCommands(clock),
-      readFile: readSystemFile,
+      readFile: readTextFile,
       fetchText: fetchOver(network, clock),
       networkNamespace: networkNamespace() || undefined,
       outsideName: options.outsideName,
@@ -88,7 +86,7 @@ async function factsFrom(
   clock: Clock,
 ): Promise<{ readonly facts: ServerFacts | null; readonly missing: string | null }> {
   if (path === null) return { facts: null, missing: '-control is empty' };
-  const sockets = controlSockets(chooseSystemCalls(environment['ZEROHOP_IO']).calls, systemRandom());
+  const sockets = commandSockets(environment);
   const said: unknown[] = [];
   const { outcome } = askControl(
     { clock, sockets, path, version: programVersion() },
@@ -98,15 +96,6 @@ async function factsFrom(
   if (!result.ok) return { facts: null, missing: result.sentence };
   const facts = readServerFacts(said[0]);
   return facts === null ? { facts, missing: `the zerohop at ${path} is of another version` } : { facts, missing: null };
-}
-
-/** For the small files of /proc. */
-function readSystemFile(path: string): string | undefined {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch {
-    return undefined;
-  }
 }
 
 function printReport(

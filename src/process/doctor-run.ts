@@ -1,8 +1,9 @@
 /** The doctor of this process: the facts for those who ask, and the minute run. Part of the composition root. */
 import type { Cache } from '../cache/cache.js';
-import { lookupItem, readLookup } from '../control/lookup.js';
 import { type ControlHandler, controlHandler } from '../control/server.js';
+import { prospectOf, wireQuestion } from '../control/serving.js';
 import type { Counters } from '../counters.js';
+import { typeA } from '../dns/wire.js';
 import type { DoctorOutsides, Finding } from '../doctor/check.js';
 import type { ServerFacts } from '../doctor/facts.js';
 import { fetchOver } from '../doctor/fetch.js';
@@ -123,7 +124,8 @@ function factsOf(settings: DoctorSettings, parts: DoctorParts, now: NowFacts): S
 /** Whether a client would get data for the name's A from the cache now. */
 function isCached({ active, cache, clock }: DoctorParts, name: string): boolean {
   const { listeners, blocks } = active().generation;
-  const now = { nowMs: clock.nowMs(), wallMs: clock.wallMs(), isInKernel: () => false };
-  const { homes } = lookupItem({ listeners, blocks, cached: cache.blocks, ...now }, readLookup({ name, type: 'A' }));
-  return homes.some(({ entries }) => entries.some(({ rcode, records }) => rcode === 'NOERROR' && records.length > 0));
+  const question = wireQuestion(name, typeA);
+  const serving = { listeners, blocks, cached: cache.blocks, nowMs: clock.nowMs() };
+  const tables = listeners.map(({ table }) => table);
+  return question !== null && tables.some((table) => prospectOf(serving, table, question, 0).known === 'exists');
 }

@@ -2,7 +2,7 @@
  * The program behind main.ts: passes the real outsides to app.ts and turns signals into reload and stop. Exit codes: 0
  * after a clean stop, 1 for a failed start, 2 for bad usage or configuration, each with one sentence on stderr.
  */
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { availableParallelism, hostname, release } from 'node:os';
 import { formatEndpoint } from '../config/addresses.js';
 import { directiveNames } from '../config/block.js';
@@ -26,7 +26,7 @@ import { absentAddresses } from '../os/addresses.js';
 import { stayAlive, systemClock } from '../os/clock.js';
 import { systemCommands } from '../os/commands.js';
 import { systemEventLoop } from '../os/event-loop.js';
-import { openTrusted, readPieces, replaceText, replaceWhole } from '../os/files.js';
+import { openTrusted, readPieces, readTextFile, replaceText, replaceWhole } from '../os/files.js';
 import { type Log, newPrinter } from '../os/log.js';
 import { hostAddresses, hostAddressesBeside, nodeNetwork } from '../os/node-network.js';
 import { openFilesMax } from '../os/open-files.js';
@@ -243,7 +243,7 @@ async function startWith(
     },
     run: systemCommands(clock),
     sockets: { socketsAt: (at) => lookAtSockets(node.calls)('udp', at), ownSockets },
-    readFile,
+    readFile: readTextFile,
     readPieces,
     look: systemLook,
     workers: openWorkers({ threads, system: node }),
@@ -300,7 +300,7 @@ async function kernelLaneOf(
   return kernelLane({
     calls: node.calls,
     random,
-    readFile,
+    readFile: readTextFile,
     folder,
     namespace,
     version,
@@ -324,7 +324,7 @@ async function sweepKernelLane(folder: string, namespace: string, log: Log): Pro
 
 function snapshotAt(path: string | null, random: Random): Outsides['snapshot'] {
   if (path === null) return undefined;
-  const bootId = (readFile('/proc/sys/kernel/random/boot_id') ?? '').trim();
+  const bootId = (readTextFile('/proc/sys/kernel/random/boot_id') ?? '').trim();
   const files = { open: openTrusted, replace: (at: string) => replaceWhole(at, random) };
   return (parts) => newSnapshot({ ...parts, path, bootId, ...files });
 }
@@ -349,14 +349,6 @@ function doctorSettings(options: ServeOptions): DoctorSettings {
 
 function loadOptions(defaultPort: number): LoadOptions {
   return { ...systemLoadOptions(defaultPort, plugins), checkLogFormat };
-}
-
-function readFile(path: string): string | undefined {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch {
-    return undefined;
-  }
 }
 
 async function runDemoCommand(): Promise<void> {

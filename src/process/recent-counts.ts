@@ -89,13 +89,14 @@ export function countQueries(
   const byLocalAddress: Record<string, number> = {};
   // A zone that two server blocks have shares its place in the counters.
   const places = new Map(zones.flatMap((zone) => (zone.zone === 'dropped' ? [] : [[zone.ordinal, zone] as const])));
-  for (const { ordinal, zone, server } of places.values()) {
+  for (const { ordinal, zone, address } of places.values()) {
+    const local = address === '::' ? 'all addresses' : address;
     for (const page of pages) {
       const base = page.zoneBase(ordinal);
       const requests = page.zones.subarray(base + zonePlaces.requests, base + zonePlaces.requests + requestPlaces);
       const ofPage = requests.reduce((sum, each) => sum + each, 0);
       counts.queries += ofPage;
-      byLocalAddress[addressIn(server)] = (byLocalAddress[addressIn(server)] ?? 0) + ofPage;
+      byLocalAddress[local] = (byLocalAddress[local] ?? 0) + ofPage;
       for (let at = countedType(typeAaaa); at < requests.length; at += countedTypes.length) counts.aaaa += requests[at];
       for (let answerer = 0; answerer < answerers.length; answerer++) {
         const first = base + zonePlaces.responses + answerer * rcodesCounted;
@@ -110,9 +111,3 @@ export function countQueries(
 
 /** [transport][family][type] */
 const requestPlaces = 4 * countedTypes.length;
-
-/** `169.254.20.10` of `dns://169.254.20.10:53`; `all addresses` of `dns://:53`. */
-function addressIn(server: string): string {
-  const [, bracketed, plain] = /^dns:\/\/(?:\[([^\]]*)\]|([^:]*))/u.exec(server) ?? [];
-  return bracketed || plain || 'all addresses';
-}

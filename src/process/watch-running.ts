@@ -12,12 +12,10 @@ import { asciiJson, textColumns } from '../control/text.js';
 import { topScreen } from '../control/top-screen.js';
 import type { TopItem } from '../control/top-serving.js';
 import { stayAlive, systemClock } from '../os/clock.js';
-import { systemRandom } from '../os/random.js';
 import { openScreen, type Screen } from '../os/screen.js';
-import { chooseSystemCalls } from '../os/system-calls.js';
 import { isTerminal, wantsColor } from '../os/terminal.js';
 import { type AskingProgram, failureOf, jsonSchema } from './ask-running.js';
-import { controlSockets } from './control-handlers.js';
+import { commandSockets } from './control-handlers.js';
 
 interface WatchingProgram extends AskingProgram {
   /** On stderr. */
@@ -119,7 +117,7 @@ async function askWatched(
   item: (value: unknown) => void,
 ): Promise<ControlOutcome> {
   const alive = stayAlive();
-  const sockets = controlSockets(chooseSystemCalls(environment['ZEROHOP_IO']).calls, systemRandom());
+  const sockets = commandSockets(environment);
   const deps = { clock: systemClock(), sockets, path, version: programVersion() };
   const answer = askControl(deps, { command, arguments: given, item });
   stop.now = () => answer.stop();

@@ -1,4 +1,4 @@
-/** Who asks, and who passes by. */
+/** The clients of the cache, and pods that ask past it. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { askedCheck, flowsCheck } from '../../src/doctor/check-clients.js';

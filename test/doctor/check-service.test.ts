@@ -130,7 +130,7 @@ test('no endpoints, one, and several', async () => {
   assert.equal((await findingOf(endpointsCheck, 'single-endpoint')).verdict, 'ok');
 });
 
-test('an address that answers has rules, whoever made them, and one that is no Service needs none', async () => {
+test('an address that answers has rules of some program, and one that is no Service needs none', async () => {
   const programs = { 'iptables-nft-save -t nat': ':KUBE-SERVICES - [0:0]\n' };
   assert.equal((await findingOf(kubeProxyRulesCheck, 'kube-proxy-rules', { programs })).verdict, 'ok');
   const answers = serviceSilentOver('udp', 'tcp');

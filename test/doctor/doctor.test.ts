@@ -156,7 +156,7 @@ test('missing rules: one failure', async () => {
   });
 });
 
-test('one dead endpoint, with session affinity: both are failures, because each is to be mended', async () => {
+test('one dead endpoint, with session affinity: both are failures, because each needs a repair', async () => {
   const answers = ({ to }: AskedHere): ReplyHere | undefined => (to === pods[0] ? 'silent' : undefined);
   const report = await reportOf(clusterChecks, { answers, hasAffinity: true });
   assert.deepEqual(faultsOf(report), { 'endpoint-dead': 'fail', 'session-affinity': 'fail' });

@@ -89,11 +89,11 @@ test('for programs', () => {
 test('with -watch: what began, what ended, and since when; what was skipped keeps its state', () => {
   const first = reportWith(dead, short('loop', 'ok'));
   const states = statesAfter(new Map(), first);
-  const mended = reportWith(short('endpoint-dead', 'ok', 'both answer'), short('loop', 'skipped'));
-  assert.deepEqual(changesText(states, mended, plain), ['13:22 ok    endpoint-dead: ok since 13:22: both answer']);
-  assert.deepEqual(statesAfter(states, mended).get('loop')?.verdict, 'ok');
+  const repaired = reportWith(short('endpoint-dead', 'ok', 'both answer'), short('loop', 'skipped'));
+  assert.deepEqual(changesText(states, repaired, plain), ['13:22 ok    endpoint-dead: ok since 13:22: both answer']);
+  assert.deepEqual(statesAfter(states, repaired).get('loop')?.verdict, 'ok');
   assert.deepEqual(changesText(states, first, plain), []);
-  const [began] = changesText(statesAfter(states, mended), first, plain);
+  const [began] = changesText(statesAfter(states, repaired), first, plain);
   assert.match(began, /^13:22 FAIL {2}endpoint-dead: 10\.0\.3\.201/);
 });
 

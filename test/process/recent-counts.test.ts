@@ -13,8 +13,8 @@ test('queries of all zones and threads, by address, type and outcome', () => {
   const pages = [newPage(4), newPage(4)];
   const zones = [
     servedZone(),
-    servedZone({ server: 'dns://10.96.0.10:53', ordinal: 1 }),
-    servedZone({ server: 'dns://[fd00::a]:53', zone: '.', ordinal: 2 }),
+    servedZone({ server: 'dns://10.96.0.10:53', address: '10.96.0.10', ordinal: 1 }),
+    servedZone({ server: 'dns://[fd00::a]:53', address: 'fd00::a', zone: '.', ordinal: 2 }),
     servedZone({ zone: 'dropped', ordinal: 3 }),
   ];
   for (const [at, page] of pages.entries()) {
@@ -40,7 +40,7 @@ test('queries of all zones and threads, by address, type and outcome', () => {
 test('a listener on all addresses, a zone in two blocks, and a thread without its places', () => {
   const page = newPage(1);
   page.zones[zonePlaces.requests] = 3;
-  const zone = servedZone({ server: 'dns://:53' });
+  const zone = servedZone({ server: 'dns://:53', address: '::' });
   const counts = countQueries([zone, zone, servedZone({ ordinal: 9 })], [page], null);
   assert.deepEqual([counts.queries, counts.byLocalAddress['all addresses']], [3, 3]);
 });

@@ -10,7 +10,7 @@ COPY package.json package-lock.json .npmrc ./
 RUN npm ci --ignore-scripts --no-audit --no-fund
 COPY tsconfig.json ./
 COPY src ./src
-RUN npm run build && chmod 755 dist/src/main.js && npm ci --omit=dev --ignore-scripts --no-audit --no-fund
+RUN npm run build && chmod 755 dist/zerohop/main.js && npm ci --omit=dev --ignore-scripts --no-audit --no-fund
 
 FROM ${NODE_IMAGE} AS programs
 RUN apt-get update \
@@ -29,7 +29,7 @@ LABEL org.opencontainers.image.title="zerohop" \
       org.opencontainers.image.revision="${REVISION}"
 COPY --from=programs /image /
 COPY --from=app /app/node_modules /app/node_modules
-COPY --from=app /app/dist/src /app/dist/src
+COPY --from=app /app/dist/zerohop /app/dist/zerohop
 COPY package.json LICENSE /app/
 ENV PATH=/usr/local/bin:/usr/sbin:/usr/bin \
     NODE_ENV=production \
@@ -37,7 +37,7 @@ ENV PATH=/usr/local/bin:/usr/sbin:/usr/bin \
 # No USER: on the host's network it must be root (docs/decisions/root-without-powers.md says why, and with how little).
 # Where it has nothing to set up, it runs as user 65532 as well.
 # It is process 1: it takes signals itself, and waits for every program that it starts.
-ENTRYPOINT ["/usr/local/bin/node", "--max-semi-space-size=1", "--optimize-for-size", "--v8-pool-size=1", "--no-maglev", "--no-memory-reducer", "--inspect-port=192.0.2.1:1024", "/app/dist/src/main.js"]
+ENTRYPOINT ["/usr/local/bin/node", "--max-semi-space-size=1", "--optimize-for-size", "--v8-pool-size=1", "--no-maglev", "--no-memory-reducer", "--inspect-port=192.0.2.1:1024", "/app/dist/zerohop/main.js"]
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=3s --start-period=5s --retries=3 \
     CMD ["/usr/local/bin/node", "-e", "fetch(process.env.HEALTH_URL).then(({ ok }) => process.exit(ok ? 0 : 1), () => process.exit(1))"]

@@ -460,8 +460,8 @@ export const syncIntervalMsMax = 86_400_000;
 export const unixPathBytesMax = 107;
 
 // Open files (RLIMIT_NOFILE).
-/** While the program is read Node.js opens most of its modules at once: 119 files, and there will be more modules. */
-export const openFilesToLoad = 160;
+/** While the program is read Node.js opens most of its files at once: it takes 56, and there will be more. */
+export const openFilesToLoad = 96;
 /** A worker's modules, 12, of which 4 stay open. */
 export const openFilesPerWorker = 16;
 /** The program's own files, 24, and some for clients and upstreams: one pod and one upstream need as many. */

@@ -3,7 +3,7 @@
  * installed now, and removed afterwards.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
-import { existsSync, symlinkSync } from 'node:fs';
+import { existsSync, readFileSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { inTemporaryFolder, undoing } from '../cleanup.js';
 
@@ -33,10 +33,25 @@ export function whileBuilt<T>(repository: string, commit: string, use: (entry: s
 }
 
 function build(tree: string, commit: string): string {
-  const compiler = join(tree, 'node_modules', '.bin', 'tsc');
-  const { stdout, stderr } = spawnSync(compiler, ['-p', '.', '--outDir', 'dist'], { cwd: tree, encoding: 'utf8' });
-  const entry = join(tree, 'dist', 'src', 'main.js');
+  const run = (command: string, words: readonly string[]): string => {
+    const { stdout, stderr } = spawnSync(command, words, { cwd: tree, encoding: 'utf8' });
+    return `${stderr}${stdout}`;
+  };
+  const { bin, scripts } = manifestOf(tree);
+  let said = run(join(tree, 'node_modules', '.bin', 'tsc'), ['-p', '.', '--outDir', 'dist']);
+  if (scripts?.bundle !== undefined) said += run('npm', ['run', '--silent', 'bundle']);
+  const entry = join(tree, bin?.zerohop ?? 'dist/src/main.js');
   // The compiler writes what it can; only a program that is not there is a reason to stop.
-  if (!existsSync(entry)) throw new Error(`commit ${commit} does not build: ${stderr}${stdout}`);
+  if (!existsSync(entry)) throw new Error(`commit ${commit} does not build: ${said}`);
   return entry;
+}
+
+interface Manifest {
+  readonly bin?: { readonly zerohop: string };
+  readonly scripts?: { readonly bundle?: string };
+}
+
+function manifestOf(tree: string): Manifest {
+  const path = join(tree, 'package.json');
+  return existsSync(path) ? JSON.parse(readFileSync(path, 'utf8')) : {};
 }

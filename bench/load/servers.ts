@@ -3,8 +3,9 @@
  * the same task: one address, one upstream, a cache in which nothing expires during a run, no log of queries. A
  * server is one entry here or in peers.ts; nothing else of the bench knows any by name.
  */
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { spawnSync } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { commandOf } from '../../test/corpus/repository.js';
 import type { Place } from '../../test/real/packets.js';
 import { type Ability, abilities, type Workload } from './workloads.js';
@@ -50,14 +51,16 @@ export interface Extras {
 
 /** zerohop from this built entry, which may be an older one, run as its first line says. */
 export function zerohop(name: string, entry: string, extras: Extras = {}): Server {
-  const apart = ['handover', 'control'].filter((flag) => hasFlag(entry, flag)).map((flag) => `-${flag}=`);
-  const flags = [...apart, ...(extras.flags ?? [])];
-  return nodeCacheLike(name, commandOf(entry), { ...extras, flags });
+  const command = commandOf(entry);
+  const flags = [...flagsApart(command), ...(extras.flags ?? [])];
+  return nodeCacheLike(name, command, { ...extras, flags });
 }
 
-function hasFlag(entry: string, flag: string): boolean {
-  const table = join(dirname(entry), 'config', 'flag-reader.js');
-  return new RegExp(`^ +'?${flag}'?: text\\(`, 'm').test(existsSync(table) ? readFileSync(table, 'utf8') : '');
+/** Turns off the sockets that instances on one node would share, in versions that have them. */
+function flagsApart([program, ...words]: readonly string[]): readonly string[] {
+  const help = spawnSync(program, [...words, '-help'], { encoding: 'utf8' }).stdout ?? '';
+  const names = ['handover', 'control'].filter((name) => new RegExp(`^ +--${name} `, 'm').test(help));
+  return names.map((name) => `-${name}=`);
 }
 
 /** Any program that takes node-cache's command line and a Corefile. */

@@ -6,14 +6,7 @@
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { hostname, networkInterfaces } from 'node:os';
-import {
-  clientKindsMax,
-  corefileBytesMax,
-  listenersMax,
-  openFilesPerWorker,
-  openFilesSpare,
-  openFilesToLoad,
-} from '../limits.js';
+import { clientKindsMax, corefileBytesMax, listenersMax, openFilesPerWorker, openFilesSpare } from '../limits.js';
 import type { Endpoint } from '../os/network.js';
 import { raiseOpenFiles } from '../os/open-files.js';
 import { addressCovers, addressesOverlap, canonicalAddress, formatEndpoint } from './addresses.js';
@@ -348,7 +341,7 @@ export function openFilesFor({ blocks, health, ready, metrics, pprof }: Opened, 
   const listeners = new Set(blocks.flatMap((block) => listenersOf(block).map(formatEndpoint)));
   const pages = [...(health?.addresses ?? []), ...(ready?.addresses ?? []), ...metrics, ...pprof];
   const sockets = listeners.size * (Math.max(1, workers) + 1) + pages.length;
-  return Math.max(openFilesToLoad, sockets + workers * openFilesPerWorker + openFilesSpare);
+  return sockets + workers * openFilesPerWorker + openFilesSpare;
 }
 
 /** A sentence if the limit is too low, else null; a `limit` of null is unknown. */

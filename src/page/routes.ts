@@ -19,12 +19,12 @@ const script = 'text/javascript; charset=utf-8';
 
 /** What a browser fetches, by path. */
 const files: Readonly<Record<string, PageFile>> = {
-  '/': { url: () => new URL('./static/page.html', import.meta.url), contentType: html },
-  '/page.css': { url: () => new URL('./static/page.css', import.meta.url), contentType: css },
-  '/charts.js': { url: () => new URL('./static/charts.js', import.meta.url), contentType: script },
-  '/texts.js': { url: () => new URL('./static/texts.js', import.meta.url), contentType: script },
-  '/page.js': { url: () => new URL('./static/page.js', import.meta.url), contentType: script },
-  '/icon.svg': { url: () => new URL('./static/icon.svg', import.meta.url), contentType: 'image/svg+xml' },
+  '/': { url: () => new URL('../page/static/page.html', import.meta.url), contentType: html },
+  '/page.css': { url: () => new URL('../page/static/page.css', import.meta.url), contentType: css },
+  '/charts.js': { url: () => new URL('../page/static/charts.js', import.meta.url), contentType: script },
+  '/texts.js': { url: () => new URL('../page/static/texts.js', import.meta.url), contentType: script },
+  '/page.js': { url: () => new URL('../page/static/page.js', import.meta.url), contentType: script },
+  '/icon.svg': { url: () => new URL('../page/static/icon.svg', import.meta.url), contentType: 'image/svg+xml' },
   '/uplot.js': { url: () => import.meta.resolve('uplot/dist/uPlot.iife.min.js'), contentType: script },
   '/uplot.css': { url: () => import.meta.resolve('uplot/dist/uPlot.min.css'), contentType: css },
 };

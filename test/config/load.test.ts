@@ -350,8 +350,8 @@ describe('openFilesFor', () => {
     assert.equal(openFilesFor(two, 4), openFilesFor(one, 4) + 4);
   });
 
-  it('is at least what reading the program takes', () => {
-    assert.equal(openFilesFor(read('. {\n forward . 192.0.2.9\n}\n'), 1), openFilesToLoad);
+  it('is more than what reading the program takes', () => {
+    assert.ok(openFilesFor(read('. {\n forward . 192.0.2.9\n}\n'), 0) > openFilesToLoad);
   });
 });
 

@@ -13,8 +13,8 @@ export function repositoryPath(...parts: string[]): string {
   return join(rootAbove(here), ...parts);
 }
 
-/** The built entry of the same build as this file: `dist…/src/main.js`. */
-export const builtEntry = join(here, '..', '..', 'src', 'main.js');
+/** The built entry of the same build as this file: `dist…/zerohop/main.js`. */
+export const builtEntry = join(here, '..', '..', 'zerohop', 'main.js');
 
 /** How a built entry says it wants to be run: this Node.js with the flags of the entry's first line, then the entry. */
 export function commandOf(entry: string): readonly string[] {

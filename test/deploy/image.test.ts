@@ -39,9 +39,10 @@ test('only packages for production, and nothing that runs at installation', () =
   assert.match(install.at(-1)?.text ?? '', /npm ci --omit=dev [^&]*$/);
 });
 
-test('the program is built by the script that also copies the page’s files', () => {
+test('the program is bundled by the script that also copies the page’s files', () => {
   const { scripts } = JSON.parse(readFileSync(repositoryPath('package.json'), 'utf8'));
-  assert.match(scripts.build, /tsc -p tsconfig\.json && cp -r src\/page\/static dist\/src\/page\/$/);
+  assert.match(scripts.build, /tsc -p tsconfig\.json && .* npm run -s bundle$/);
+  assert.match(scripts.bundle, /^esbuild .* cp -r src\/page\/static dist\/zerohop\/page\/$/);
   assert(instructions.some(({ name, text }) => name === 'RUN' && text.startsWith('npm run build && ')));
 });
 
@@ -66,7 +67,7 @@ test('it is process 1 itself, and says whether it is healthy', () => {
   assert.deepEqual(named('RUN'), []);
   assert.deepEqual(
     named('ENTRYPOINT').map((text) => JSON.parse(text)),
-    [['/usr/local/bin/node', ...v8Flags, '/app/dist/src/main.js']],
+    [['/usr/local/bin/node', ...v8Flags, '/app/dist/zerohop/main.js']],
   );
   assert.deepEqual(named('STOPSIGNAL'), ['SIGTERM']);
   assert.match(named('HEALTHCHECK').join(), /CMD \["\/usr\/local\/bin\/node", .*HEALTH_URL/);
@@ -77,11 +78,11 @@ test('zerohop is on its PATH, and the first line of the program starts it as the
   const path = /\bPATH=(\S+)/.exec(final.find(({ name }) => name === 'ENV')?.text ?? '')?.[1].split(':') ?? [];
   assert(path.includes('/usr/local/bin'));
   const collect = readFileSync(repositoryPath('deploy', 'image', 'collect'), 'utf8');
-  assert.match(collect, /^ln -s \/app\/dist\/src\/main\.js "\$to\/usr\/local\/bin\/zerohop"$/m);
+  assert.match(collect, /^ln -s \/app\/dist\/zerohop\/main\.js "\$to\/usr\/local\/bin\/zerohop"$/m);
   assert.match(collect, /^take \/usr\/bin\/env$/m);
   const [line] = readFileSync(repositoryPath('src', 'main.ts'), 'utf8').split('\n');
   assert.equal(line, ['#!/usr/bin/env -S node', ...v8Flags].join(' '));
-  assert(instructions.some(({ text }) => text.includes('chmod 755 dist/src/main.js')));
+  assert(instructions.some(({ text }) => text.includes('chmod 755 dist/zerohop/main.js')));
 });
 
 test('its labels are those of the OCI, and the version is the program’s', () => {
@@ -94,5 +95,5 @@ test('its labels are those of the OCI, and the version is the program’s', () =
 test('every way to start it gives V8 the same settings', () => {
   const { scripts } = JSON.parse(readFileSync(repositoryPath('package.json'), 'utf8'));
   assert(v8Flags.length > 0);
-  assert.equal(scripts.start, ['node', ...v8Flags, 'dist/src/main.js'].join(' '));
+  assert.equal(scripts.start, ['node', ...v8Flags, 'dist/zerohop/main.js'].join(' '));
 });

@@ -79,7 +79,7 @@ test('the container that holds the node’s place ends at SIGTERM', { skip }, as
 function checked(corefile: string): { status: number | null; stdout: string } {
   const [check] = preflight().spec.template.spec.initContainers ?? [];
   const [, ...words] = check.command ?? [];
-  assert.equal(check.args[0], '/app/dist/src/main.js');
+  assert.equal(check.args[0], '/app/dist/zerohop/main.js');
   return spawnSync(process.execPath, [...words, builtEntry, corefile], { encoding: 'utf8' });
 }
 

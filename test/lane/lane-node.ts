@@ -358,13 +358,14 @@ function namesIn(folder: string): readonly string[] {
 
 /** Makes a program of this build whose maps this build does not know; how to run it. */
 export function withAnotherLayout(folder: string): readonly string[] {
-  mkdirSync(join(folder, 'dist'), { recursive: true });
-  cpSync(dirname(builtEntry), join(folder, 'dist/src'), { recursive: true });
+  const program = join(folder, 'dist', 'zerohop');
+  mkdirSync(dirname(program), { recursive: true });
+  cpSync(dirname(builtEntry), program, { recursive: true });
   cpSync(repositoryPath('package.json'), join(folder, 'package.json'));
   symlinkSync(repositoryPath('node_modules'), join(folder, 'node_modules'));
-  const layout = join(folder, 'dist/src/lane/layout.js');
-  const text = readFileSync(layout, 'utf8');
-  if (!text.includes(`'${layoutVersion}'`)) throw new Error(`no ${layoutVersion} in ${layout}`);
-  writeFileSync(layout, text.replace(`'${layoutVersion}'`, "'layout-another'"));
-  return commandOf(join(folder, 'dist/src/main.js'));
+  const parts = readdirSync(join(program, 'process')).map((name) => join(program, 'process', name));
+  const naming = parts.filter((path) => path.endsWith('.js') && readFileSync(path, 'utf8').includes(layoutVersion));
+  if (naming.length !== 1) throw new Error(`${layoutVersion} is in ${naming.length} files of ${program}`);
+  writeFileSync(naming[0], readFileSync(naming[0], 'utf8').replace(layoutVersion, 'layout-another'));
+  return commandOf(join(program, 'main.js'));
 }

@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { describe, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import { tryLane } from '../../src/lane/try.js';
 import type { SystemCalls } from '../../src/os/system-calls.js';
+import { builtEntry } from '../corpus/repository.js';
 import { calls, descriptors, skip } from '../os/loopback-sockets.js';
 import { laneIsMissing } from './possible.js';
 
@@ -67,11 +67,12 @@ describe('with the powers for it', { skip: laneIsMissing }, () => {
   });
 
   test('the command prints the sentence, and its status says it too', async () => {
-    const entry = fileURLToPath(new URL('../../src/main.js', import.meta.url));
-    const { stdout, stderr, status } = spawnSync(process.execPath, [entry, '-kernellane=try'], { encoding: 'utf8' });
+    const { stdout, stderr, status } = spawnSync(process.execPath, [builtEntry, '-kernellane=try'], {
+      encoding: 'utf8',
+    });
     assert.match(stdout, /^The kernel lane is possible here: .*\.\n$/);
     assert.deepEqual([stderr, status], ['', 0]);
-    const wrong = spawnSync(process.execPath, [entry, '-kernellane=maybe'], { encoding: 'utf8' });
+    const wrong = spawnSync(process.execPath, [builtEntry, '-kernellane=maybe'], { encoding: 'utf8' });
     assert.equal(wrong.stderr, 'zerohop: -kernellane "maybe" is unknown; write off, on, beside, try or remove.\n');
     assert.equal(wrong.status, 2);
   });

@@ -60,7 +60,7 @@ function enter(folder: string, { volumes, rootFileSystem }: ContainerWishes): st
     `cp -a '${join(folder, 'etc')}/.' /etc/alternatives '${root}/etc'`,
     ...Object.entries(volumes).flatMap(([inside, path]) => bind(path, inside)),
     ...(rootFileSystem === 'read-only' ? [`mount -o remount,ro '${root}'`] : []),
-    `exec chroot '${root}' '${process.execPath}' /app/dist/src/main.js "$@"`,
+    `exec chroot '${root}' '${process.execPath}' /app/dist/zerohop/main.js "$@"`,
     '',
   ].join('\n');
 }

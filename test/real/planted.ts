@@ -26,7 +26,7 @@ export function throwInThreads(afterMs: number): string {
  */
 export function signalWhileLoading(signal: NodeJS.Signals, pauseMs: number): string {
   const hook = `export async function load(url, context, next) {
-    if (url.endsWith('/src/limits.js')) {
+    if (url.includes('/limits-')) {
       process.kill(process.pid, '${signal}');
       await new Promise((resolve) => setTimeout(resolve, ${pauseMs}));
     }

@@ -3,12 +3,12 @@
  * have just been made, and prints the last report. Warnings are in the report and do not fail the test: some are about the
  * node or the cluster, which an installation does not change.
  *
- * Environment: ZEROHOP, the program (/app/dist/src/main.js); PATIENCE_MS (60000), how long it tries again.
+ * Environment: ZEROHOP, the program (/app/dist/zerohop/main.js); PATIENCE_MS (60000), how long it tries again.
  */
 import { spawnSync } from 'node:child_process';
 import { setTimeout as pause } from 'node:timers/promises';
 
-const { ZEROHOP: program = '/app/dist/src/main.js', PATIENCE_MS: patienceMs = '60000' } = process.env;
+const { ZEROHOP: program = '/app/dist/zerohop/main.js', PATIENCE_MS: patienceMs = '60000' } = process.env;
 const pauseMs = 3000;
 const statusOfWarnings = 1;
 

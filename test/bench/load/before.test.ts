@@ -47,6 +47,19 @@ test('an earlier commit is built elsewhere and leaves nothing behind', { skip: n
   });
 });
 
+test('a commit that bundles its program is built so', { skip: needs('git') }, async () => {
+  await withRepository(async (folder, git) => {
+    const scripts = { bundle: 'mkdir dist/zerohop && cp dist/src/main.js dist/zerohop/' };
+    writeFileSync(join(folder, 'package.json'), JSON.stringify({ scripts, bin: { zerohop: 'dist/zerohop/main.js' } }));
+    git('add', 'package.json');
+    git('commit', '-q', '-m', 'third');
+    await whileBuilt(folder, resolveCommit(folder, 'HEAD')!, async (path) => {
+      assert.match(path, /dist\/zerohop\/main\.js$/);
+      assert.match(readFileSync(path, 'utf8'), /"second"/);
+    });
+  });
+});
+
 test('a commit that gives no program is told, and leaves nothing behind either', { skip: needs('git') }, async () => {
   await withRepository(async (folder, git) => {
     git('mv', 'src/main.ts', 'src/other.ts');

@@ -49,6 +49,8 @@ export const cacheBytesMax = 512 * 1024 * 1024;
 export const cacheEntriesMax = 1_048_576;
 /** Entries of a store whose order one table keeps: V8 writes a table anew when it is full, within a millisecond. */
 export const orderEntriesMax = 16_384;
+/** Entries for which a new table has room: 22 kB. */
+export const orderEntriesMin = 1_024;
 /** Entries of one slice of work on a store: a fraction of a millisecond. */
 export const entriesPerSlice = 100;
 /** A mark of the last hit is rewritten after this share of the gap that it measures, not with each hit. */

@@ -78,7 +78,7 @@ const seams = ['src/listen/client.ts', 'src/upstream/ask.ts'];
 const onlyUsers: Readonly<Record<string, string>> = {
   'dns-packet': 'src/dns/records.ts',
   koffi: 'src/os/system-calls.ts',
-  'lru-cache': 'src/cache/segmented-lru.ts',
+  'lru-cache': 'src/cache/growing-lru.ts',
   pino: 'src/observe/',
   'prom-client': 'src/observe/metrics.ts',
   re2js: 'src/config/pattern.ts',

@@ -10,9 +10,9 @@
  * A large store has several of these, each for a part of the hashes: V8 writes a Map of a million entries anew in 90 ms,
  * one of 16,384 in less than one (docs/decisions/scale.md).
  */
-import { LRUCache } from 'lru-cache';
 import { assert, entriesSparedMax, orderEntriesMax, protectedPercentMax } from '../limits.js';
 import { atHash, atTouched, type BlockRef, type Blocks, touchedForOrder } from './blocks.js';
+import { GrowingLru } from './growing-lru.js';
 
 interface SegmentedLruOptions {
   readonly entriesMax: number;
@@ -102,36 +102,34 @@ export class SegmentedLru {
 
 class Segments {
   readonly #protectedMax: number;
-  readonly #probation: LRUCache<BlockRef, BlockRef>;
-  readonly #protected: LRUCache<BlockRef, BlockRef>;
+  readonly #probation: GrowingLru<BlockRef>;
+  readonly #protected: GrowingLru<BlockRef>;
 
   /** Those of the store that has it. */
   constructor(public options: SegmentedLruOptions) {
     this.#protectedMax = Math.floor((options.entriesMax * protectedPercentMax) / 100);
-    // Room is made here, never there. `max` would allocate for all entries at once: 2.8 MB for 100,000.
-    const unbounded = { maxSize: Number.MAX_SAFE_INTEGER };
-    this.#probation = new LRUCache(unbounded);
-    this.#protected = new LRUCache(unbounded);
+    // Room is made here, never there.
+    this.#probation = new GrowingLru(options.entriesMax);
+    this.#protected = new GrowingLru(this.#protectedMax);
   }
 
   has(ref: BlockRef): boolean {
     return this.#probation.has(ref) || this.#protected.has(ref);
   }
 
-  /** Not by the iterators of lru-cache, which take twice as long. */
   oldestFirst(): BlockRef[] {
     const refs: BlockRef[] = [];
-    for (const segment of [this.#probation, this.#protected]) segment.rforEach((ref) => void refs.push(ref));
+    for (const segment of [this.#probation, this.#protected]) segment.oldestFirst((ref) => void refs.push(ref));
     return refs;
   }
 
   add(ref: BlockRef): void {
-    this.#probation.set(ref, ref, oneEntry);
+    this.#probation.add(ref);
   }
 
   succeed(old: BlockRef, ref: BlockRef): void {
     if (this.#protected.has(old) || this.#isTouched(old)) this.#protect(ref);
-    else this.#probation.set(ref, ref, oneEntry);
+    else this.#probation.add(ref);
   }
 
   delete(ref: BlockRef): boolean {
@@ -162,16 +160,13 @@ class Segments {
   /** Moves an entry to the young end of the protected ones; the oldest of these may go on probation again. */
   #protect(ref: BlockRef): void {
     this.#probation.delete(ref);
-    this.#protected.set(ref, ref, oneEntry);
+    this.#protected.add(ref);
     if (this.#protected.size <= this.#protectedMax) return;
     const demoted = this.#protected.pop() as BlockRef;
-    this.#probation.set(demoted, demoted, oneEntry);
+    this.#probation.add(demoted);
   }
 
   #isTouched(ref: BlockRef): boolean {
     return (this.options.words[(ref + atTouched) >> 2] & touchedForOrder) !== 0;
   }
 }
-
-/** An entry's size in an lru-cache bounded by size. */
-const oneEntry = { size: 1 } as const;

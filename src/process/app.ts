@@ -267,11 +267,13 @@ function ownerOf(
 
 /** Null where nobody wants it. */
 function openLaneOf(
-  { kernelLane, firstHits, threads, ...parts }: Parts,
+  { kernelLane, firstHits, threads, misses, ...parts }: Parts,
   given: (question: Uint8Array, answers: number) => void,
 ): LaneAtWork | null {
   if (kernelLane === undefined || firstHits === null) return null;
-  return kernelLane({ ...parts, firstHits, given, eachSocket: (met) => threads?.eachSocket(met) });
+  const ask = (zone: ServedZone, question: Uint8Array, key: number) =>
+    misses.askFor(zone, question, parts.clock.nowMs(), key);
+  return kernelLane({ ...parts, firstHits, given, ask, eachSocket: (met) => threads?.eachSocket(met) });
 }
 
 function openDoctorOf(

@@ -14,6 +14,7 @@ import { defaultRouteInterfaces } from '../os/proc.js';
 import type { Random } from '../os/random.js';
 import type { SystemCalls } from '../os/system-calls.js';
 import { digestOf, type PlannedListener } from '../resolve/zone-plan.js';
+import type { ServedZone } from '../resolve/zones.js';
 
 interface KernelLaneParts {
   readonly clock: Clock;
@@ -23,6 +24,8 @@ interface KernelLaneParts {
   readonly counters: Counters;
   /** As `given` of rounds.ts. */
   given(question: Uint8Array, answers: number): void;
+  /** As `ask` of refreshes.ts. */
+  ask(zone: ServedZone, question: Uint8Array, key: number): boolean;
   eachSocket(met: (fd: number) => void): void;
 }
 

@@ -145,15 +145,6 @@ test('an entry that leaves the cache leaves the kernel; its successor is publish
   assert.equal(world.slots.published, 0);
 });
 
-test('where clients want refreshes, questions go up when the spine would begin one', () => {
-  const world = new PublishedWorld('. {\n cache 3600 {\n  prefetch 1 1m 20%\n }\n forward . 192.0.2.1\n}');
-  world.publisher.publish(world.keep('a.test'), world.clock.nowMs());
-  world.clock.passMs(23_900);
-  assert.notEqual(world.askKernel(query('a.test', 'A')), null);
-  world.clock.passMs(200);
-  assert.equal(world.askKernel(query('a.test', 'A')), null);
-});
-
 test('after other tables are followed nothing of before is given', () => {
   const world = newWorld();
   const ref = world.keep('a.test');

@@ -34,6 +34,7 @@ async function begun(corefile: string, open = refusing()): Promise<string> {
     firstHits: new FirstHits(),
     counters: context.counters,
     given() {},
+    ask: () => false,
     eachSocket() {},
   });
   const config = parseConfig(corefile, 'Corefile', loadOptions);

@@ -158,6 +158,7 @@ export class Publisher {
       if (outcomes.includes('no room')) return 'no room';
       if (outcomes.includes('published')) outcome = 'published';
     }
+    if (outcome === 'published') blocks.markForKernel(ref);
     return outcome;
   }
 

@@ -598,6 +598,20 @@ export const laneHeartbeatMs = 200;
 export const laneDeadAfterMs = 500;
 /** The time that a successor has to take over the links. One without a lane never does, and what is published grows old. */
 export const laneReleasedMs = 10_000;
+/**
+ * An answer in use is refreshed so long before its end: the sign of life may be missing for `laneDeadAfterMs`, it is looked
+ * for what is due five times a second, and the upstream has what is left to answer.
+ */
+export const laneRefreshBeforeMs = 1_000;
+/** What lasts shorter would be asked for twice as often. */
+export const laneRefreshLifetimeMsMin = 3_000;
+/** An answer that nobody asked for in so long is not in use. */
+export const laneRefreshIdleMs = 10_000;
+/** After a refresh that brought the same answer again, so many answers to the question are left to end. */
+export const laneRefreshesSkipped = 8;
+/** Refreshes whose answers nobody has asked for yet: those of a second, and of a node that has many names. */
+export const laneRefreshesBurst = 1_024;
+export const laneRefreshesPerSecondMax = 1_000;
 /** How often the lane publishes and counts. */
 export const lanePeriodMs = 1_000;
 /** A slot is not used again for so long after its answer was taken out: a program that reads it runs a microsecond. */
@@ -706,6 +720,8 @@ assert(receiveSlotBytes * 2 < (ringBytes / 2) * ringClientShare, 'every packet f
 assert(ringMovedAtOnceMax <= handedOverMax);
 assert(entriesChunkBytes + messageBytesMax + 32 * 1024 < handoverFrameBytesMax, 'a chunk fits in a frame');
 assert(idQuarantineMs >= queryDeadlineMs);
+assert(laneRefreshBeforeMs >= laneDeadAfterMs + laneHeartbeatMs + 200, 'an upstream has 200 ms for a refresh');
+assert(laneRefreshLifetimeMsMin > 2 * laneRefreshBeforeMs, 'a refresh makes at most half as many questions more');
 assert(slowDeadlineMs < 5_000, 'a slow answer comes before a glibc client repeats its question');
 assert(queryDeadlineMs < slowDeadlineMs && slowDeadlineMs <= queryDeadlineCeilingMs);
 assert(queryDeadlineCeilingMs < lateAnswerMs);

@@ -166,14 +166,18 @@ async function measureSubject(
 ): Promise<readonly LaneSample[]> {
   return inTemporaryFolder('zerohop-lane-server-', async (own) => {
     const server = start(node.command('taskset', '-c', String(wish.cores.server), ...subject.command(own)));
+    const asking = { ...wish, inPod: ['ip', 'netns', 'exec', pod], questions, folder };
     try {
       await pause(1_500);
       for (let times = 0; times < 2; times++) {
-        await ask(wish, pod, loads[0], questions, folder, 1);
+        await ask({ ...asking, ...loads[0], seconds: 1 });
         await pause(subject.settleMs);
       }
       const samples: LaneSample[] = [];
-      for (const load of loads) samples.push(await measureLoad(wish, server, pod, load, questions, folder));
+      for (const load of loads) {
+        const seconds = load.rate === 'saturated' ? wish.seconds : Math.max(slowSecondsMin, wish.seconds);
+        samples.push(await measureLoad(server, { ...asking, ...load, seconds }));
+      }
       return samples;
     } finally {
       await server.stop();
@@ -181,18 +185,10 @@ async function measureSubject(
   });
 }
 
-async function measureLoad(
-  wish: LaneBenchWish,
-  server: Running,
-  pod: string,
-  load: LaneLoad,
-  questions: string,
-  folder: string,
-): Promise<LaneSample> {
-  const seconds = load.rate === 'saturated' ? wish.seconds : Math.max(slowSecondsMin, wish.seconds);
+async function measureLoad(server: Running, asking: PodAsking): Promise<LaneSample> {
   const before = cpuOf(server.pid);
   const kernelBefore = kernelThreadsMicroseconds();
-  const asked = await ask(wish, pod, load, questions, folder, seconds);
+  const asked = await ask(asking);
   const serverMicroseconds = cpuBetween(before, cpuOf(server.pid)).totalMicroseconds;
   const kernelMicroseconds = kernelThreadsMicroseconds() - kernelBefore;
   if (asked.answered === 0) throw new Error(`not one answer to ${asked.sent} queries`);
@@ -205,6 +201,13 @@ async function measureLoad(
   };
 }
 
+interface PodAsking extends LaneLoad, Pick<LaneBenchWish, 'cores' | 'programs' | 'seconds'> {
+  readonly inPod: readonly string[];
+  /** A file. */
+  readonly questions: string;
+  readonly folder: string;
+}
+
 interface AskedFor {
   readonly sent: number;
   readonly answered: number;
@@ -213,28 +216,11 @@ interface AskedFor {
   readonly percentilesMs: Pick<Percentiles, 'p50' | 'p99'> | null;
 }
 
-async function ask(
-  wish: LaneBenchWish,
-  pod: string,
-  load: LaneLoad,
-  questions: string,
-  folder: string,
-  seconds: number,
-): Promise<AskedFor> {
-  const inPod = ['ip', 'netns', 'exec', pod];
-  return load.asker === 'stub'
-    ? askOneByOne(wish, inPod, load.rate, questions, folder, seconds)
-    : askWithDnsperf(wish, inPod, load.rate, questions, folder, seconds);
+async function ask(asking: PodAsking): Promise<AskedFor> {
+  return asking.asker === 'stub' ? askOneByOne(asking) : askWithDnsperf(asking);
 }
 
-async function askOneByOne(
-  { cores }: LaneBenchWish,
-  inPod: readonly string[],
-  rate: Rate,
-  questions: string,
-  folder: string,
-  seconds: number,
-): Promise<AskedFor> {
+async function askOneByOne({ cores, inPod, rate, questions, folder, seconds }: PodAsking): Promise<AskedFor> {
   const [perSecond, time] = [rate === 'saturated' ? 0 : rate, seconds].map(String);
   const onCore = ['taskset', '-c', String(cores.load), stubIn(folder), at.address, questions, perSecond, time];
   const said = JSON.parse(await output([...inPod, ...onCore], (seconds + 60) * 1_000));
@@ -246,14 +232,15 @@ function stubIn(folder: string): string {
   return join(folder, 'stub');
 }
 
-async function askWithDnsperf(
-  { programs, cores }: LaneBenchWish,
-  inPod: readonly string[],
-  rate: Rate,
-  questions: string,
-  folder: string,
-  seconds: number,
-): Promise<AskedFor> {
+async function askWithDnsperf({
+  programs,
+  cores,
+  inPod,
+  rate,
+  questions,
+  folder,
+  seconds,
+}: PodAsking): Promise<AskedFor> {
   const latencies = rate === 'saturated' ? null : join(folder, 'latencies');
   const asker = commandLine({
     dnsperf: programs.dnsperf,

@@ -256,7 +256,12 @@ export class Blocks {
     return this.words[(ref + atHits) >> 2];
   }
 
-  /** Whether it was hit since it was stored, or since `forgetFirstHit`. */
+  /** Counts as hit where the kernel lane is concerned: it has the place of one that was. */
+  markForKernel(ref: BlockRef): void {
+    this.words[(ref + atTouched) >> 2] |= touchedForKernel;
+  }
+
+  /** Whether it was hit since it was stored, or marked, or since `forgetFirstHit`. */
   wasHit(ref: BlockRef): boolean {
     return (this.words[(ref + atTouched) >> 2] & touchedForKernel) !== 0;
   }

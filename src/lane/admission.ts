@@ -87,12 +87,12 @@ export function isTheClientKnown(text: LaneText): void {
 /**
  * Goes the packet's usual way for this cause if somebody is there to answer it. From then on nobody is there for it.
  */
-export function unlessNobodyIsThere(text: LaneText, cause: 'stranger' | 'expired' | 'refresh'): void {
+export function unlessNobodyIsThere(text: LaneText, cause: 'stranger' | 'expired'): void {
   lookForSomebody(text, cause);
   text.if(roaming, 'below', inRegister(r3), cause);
 }
 
-const lookers = ['stranger', 'expired', 'refresh', 'renewal'] as const;
+const lookers = ['stranger', 'expired', 'renewal'] as const;
 
 /** Register 3 = since when nobody is there: since ever, if the process has ended. */
 function lookForSomebody(text: LaneText, looker: (typeof lookers)[number]): void {

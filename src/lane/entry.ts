@@ -5,7 +5,7 @@
 import { flagAa, flagAd, flagCd, flagQr, flagRa, flagRd, flagTc, lower, setU16, u16 } from '../dns/wire.js';
 import { headerBytes } from '../limits.js';
 import { nanoseconds, never } from './elements.js';
-import { bucketsCount, laneSlotBytes, refreshUnitBits, slotLayout, slotTtlsMax } from './layout.js';
+import { bucketsCount, laneSlotBytes, slotLayout, slotTtlsMax } from './layout.js';
 import { laneHashFactor, laneHashShift } from './program.js';
 
 /** A stored message, and what its zone makes of it. */
@@ -21,8 +21,6 @@ export interface LaneAnswer {
   /** Until when it may be given though expired; 0: never. */
   readonly staleUntilMs: number;
   readonly staleTtlSeconds: number;
-  /** So long before it expires questions go up to user space; 0: they do not. */
-  readonly refreshBeforeMs: number;
   /** DO is 1, CD is 2. */
   readonly key: number;
   /** The listener's place in the configuration. */
@@ -60,8 +58,6 @@ export function writeSlot(slot: Uint8Array, answer: LaneAnswer): boolean {
   slot.set(message.subarray(6, 10), slotLayout.answers);
   view.setUint16(slotLayout.additionals, u16(message, 10), true);
   view.setUint32(slotLayout.staleTtl, answer.staleTtlSeconds, true);
-  const refreshBefore = Number(nanoseconds(answer.refreshBeforeMs) >> BigInt(refreshUnitBits));
-  view.setUint32(slotLayout.refreshBefore, Math.min(refreshBefore, 2 ** 32 - 1), true);
   for (const [index, at] of ttlPlaces.entries())
     view.setUint16(slotLayout.ttlPlaces + 2 * index, at - questionEnd, true);
   slot.set(message.subarray(questionEnd), slotLayout.records);
@@ -85,6 +81,7 @@ interface SlotFacts {
   readonly rcode: number;
   readonly key: number;
   readonly place: number;
+  readonly storedAtMs: number;
   /** Infinity: as long as it is published. */
   readonly expiresAtMs: number;
 }
@@ -104,6 +101,7 @@ export function readSlot(slot: Uint8Array): SlotFacts {
     rcode: slot[slotLayout.flags + 1] & 0x0f,
     key: slot[slotLayout.key],
     place: slot[slotLayout.place],
+    storedAtMs: Number(view.getBigUint64(slotLayout.stored, true)) / 1_000_000,
     expiresAtMs: expires === never ? Number.POSITIVE_INFINITY : Number(expires) / 1_000_000,
   };
 }

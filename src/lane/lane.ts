@@ -30,6 +30,7 @@ import { configLayout, type LaneCause, laneCauses } from './layout.js';
 import { closeLane, type LaneInKernel, laneForms, openLane, refusalText } from './maps.js';
 import { type PinnedMap, type Pins, pinnedMaps } from './pins.js';
 import { Publisher } from './publisher.js';
+import { LaneRefreshes, type LaneRefreshesDeps } from './refreshes.js';
 import { LaneRounds, type LaneRoundsDeps } from './rounds.js';
 import { type SlotMemory, Slots } from './slots.js';
 
@@ -45,7 +46,10 @@ export interface LaneOptions {
   readonly lingerMs: number;
 }
 
-interface LaneDeps extends Omit<LaneRoundsDeps, 'slots' | 'publisher'>, LaneOptions {
+interface LaneDeps
+  extends Omit<LaneRoundsDeps, 'slots' | 'publisher' | 'refreshes'>,
+    Pick<LaneRefreshesDeps, 'ask'>,
+    LaneOptions {
   readonly calls: SystemCalls;
   readonly bpf: Bpf;
   readonly pins: Pins;
@@ -68,6 +72,9 @@ interface LaneTotals {
   /** Of these, denials by a zone's AAAA policy. */
   readonly denied: number;
   readonly passed: Readonly<Record<LaneCause, number>>;
+  /** Answers asked for anew because they were in use, and those that the budget left to end. */
+  readonly refreshes: number;
+  readonly refreshesDenied: number;
   readonly entries: number;
   readonly links: number;
   readonly linksRefused: number;
@@ -81,6 +88,7 @@ interface OpenLane {
   readonly seed: bigint;
   readonly slots: Slots;
   readonly publisher: Publisher;
+  readonly refreshes: LaneRefreshes;
   readonly rounds: LaneRounds;
   readonly interfaces: LaneInterfaces;
 }
@@ -176,6 +184,7 @@ export class KernelLane {
     const nowMs = clock.nowMs();
     this.release();
     open.rounds.end();
+    open.refreshes.end();
     open.rounds.count(nowMs);
     if (lingerMs === 0) {
       writeConfig(open, configLayout.heartbeat, 0n);
@@ -193,7 +202,7 @@ export class KernelLane {
   get totals(): LaneTotals {
     const open = this.#open;
     if (open === null) return offTotals(this.#why);
-    const { rounds, slots, interfaces } = open;
+    const { rounds, refreshes, slots, interfaces } = open;
     const isOn = this.#ticking !== null;
     return {
       isOn,
@@ -202,6 +211,8 @@ export class KernelLane {
       stale: rounds.stale,
       denied: rounds.denied,
       passed: passedBy((number) => this.#passed(open, number)),
+      refreshes: refreshes.asked,
+      refreshesDenied: refreshes.denied,
       entries: isOn ? slots.published : 0,
       links: isOn ? interfaces.attached : 0,
       linksRefused: isOn ? interfaces.refused : 0,
@@ -235,7 +246,11 @@ export class KernelLane {
       return unpinned;
     }
     this.#ticking = clock.every(lanePeriodMs, () => this.#tick());
-    this.#beating = clock.every(laneHeartbeatMs, () => beat(open, clock.nowMs()));
+    this.#beating = clock.every(laneHeartbeatMs, () => {
+      const nowMs = clock.nowMs();
+      beat(open, nowMs);
+      open.refreshes.look(nowMs);
+    });
     await open.interfaces.begin();
     if (marks >= 0) this.#countFor(open, marks);
     // Meanwhile another instance may have begun to serve, or a reload may have come.
@@ -310,9 +325,10 @@ export class KernelLane {
       refused: (name, why) => log.warn(`kernel lane: not at ${name}: ${why}`),
       close,
     });
-    const rounds = new LaneRounds({ ...this.#deps, slots: table, publisher });
+    const refreshes = new LaneRefreshes({ ...this.#deps, slots: table, publisher });
+    const rounds = new LaneRounds({ ...this.#deps, slots: table, publisher, refreshes });
     const configWords = new BigUint64Array(config as ArrayBuffer);
-    return { kernel, config: configWords, memory, seed, slots: table, publisher, rounds, interfaces };
+    return { kernel, config: configWords, memory, seed, slots: table, publisher, refreshes, rounds, interfaces };
   }
 
   /** What an earlier process has published by the same configuration; null: nothing. */
@@ -421,7 +437,16 @@ function writeConfig({ config }: OpenLane, at: number, value: bigint): void {
 
 /** Of a lane that has never been on. */
 export function offTotals(why: string): LaneTotals {
-  const none = { answers: 0, stale: 0, denied: 0, entries: 0, links: 0, linksRefused: 0 };
+  const none = {
+    answers: 0,
+    stale: 0,
+    denied: 0,
+    refreshes: 0,
+    refreshesDenied: 0,
+    entries: 0,
+    links: 0,
+    linksRefused: 0,
+  };
   return { isOn: false, why, passed: passedBy(() => 0), ...none };
 }
 

@@ -2,12 +2,12 @@
  * What the kernel lane's program and user space share: the layouts of its maps, in bytes. Numbers are in this machine's
  * order, which is little-endian, except what goes into a packet as it is.
  *
- *   slot: | stored expires staleUntil | generation refresh | question | sizes | flags counts | TTL places | records name |
+ *   slot: | stored expires staleUntil | generation | question | sizes | flags counts | TTL places | records name |
  */
 import { laneSlots } from '../limits.js';
 
 /** Changes with the meaning of any byte in this file; the name of the folder in which maps are pinned. */
-export const layoutVersion = 'layout-1';
+export const layoutVersion = 'layout-2';
 
 /** An answer as it is given; not changed from its publication until a second after it was taken out. */
 export const slotLayout = {
@@ -18,8 +18,6 @@ export const slotLayout = {
   staleUntil: 16,
   /** Of the configuration it was published under. */
   generation: 24,
-  /** So long before it expires questions go up, while user space is there to ask upstream. In 2^20 ns, about 1 ms. */
-  refreshBefore: 28,
   /** Type and class as in a packet. */
   typeAndClass: 32,
   /** The bytes of the name, with the root's. */
@@ -49,9 +47,6 @@ export const slotLayout = {
   ttlPlaces: 64,
   records: 96,
 } as const;
-
-/** Of `refreshBefore`, as a power of two. */
-export const refreshUnitBits = 20;
 
 /** TTLs in a published answer. */
 export const slotTtlsMax = 16;
@@ -107,5 +102,5 @@ export const clientLayout = {
 export const scratchBytes = 736;
 
 /** Why a packet for us went its usual way: places of `passed`. */
-export const laneCauses = ['shape', 'missed', 'expired', 'refresh', 'stranger', 'large', 'failed'] as const;
+export const laneCauses = ['shape', 'missed', 'expired', 'stranger', 'large', 'failed'] as const;
 export type LaneCause = (typeof laneCauses)[number];

@@ -18,7 +18,6 @@ import {
   configLayout,
   laneCauses,
   laneSlotBytes,
-  refreshUnitBits,
   slotLayout,
   slotRecordsBytesMax,
   waysPerBucket,
@@ -402,21 +401,12 @@ function isItTheSameQuestion(text: LaneText): void {
   text.if(r1, 'notEqual', 0, 'a word to compare');
 }
 
-/** Fresh; or expired while nobody is there to ask upstream. Shortly before it expires, questions may go up. */
+/** Fresh; or expired while nobody is there to ask upstream. */
 function isItFresh(text: LaneText): void {
   save(text, 'isStale', 0);
   save(text, 'ageSeconds', 0);
-  loadSaved(text, r3, 'deadFrom');
   text.load(r2, 8, slotRegister, slotLayout.expires);
-  text.if(roaming, 'notBelow', inRegister(r2), 'past its end');
-  text.if(roaming, 'notBelow', inRegister(r3), 'fresh');
-  text.load(r4, 4, slotRegister, slotLayout.refreshBefore);
-  text.do('shiftLeft', r4, refreshUnitBits);
-  text.do('subtract', r2, inRegister(r4));
   text.if(roaming, 'below', inRegister(r2), 'fresh');
-  unlessNobodyIsThere(text, 'refresh');
-  text.goTo('fresh');
-  text.label('past its end');
   unlessNobodyIsThere(text, 'expired');
   text.load(r2, 8, slotRegister, slotLayout.staleUntil);
   text.if(roaming, 'notBelow', inRegister(r2), 'expired');

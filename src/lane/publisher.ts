@@ -29,7 +29,14 @@ import {
   typeA,
   typeAaaa,
 } from '../dns/wire.js';
-import { headerBytes, laneSlots, laneStaleMaxMs } from '../limits.js';
+import {
+  headerBytes,
+  laneRefreshBeforeMs,
+  laneRefreshesSkipped,
+  laneRefreshLifetimeMsMin,
+  laneSlots,
+  laneStaleMaxMs,
+} from '../limits.js';
 import { WorkerContext } from '../resolve/worker-context.js';
 import {
   aaaaForward,
@@ -51,11 +58,38 @@ const adoptedPerSlice = 40;
 /** Times that are the same but for the way in which they are written. */
 const sameTimeMs = 1;
 
+/** What the slots of an answer have in common: when it may be refreshed, and whether anybody asks for it. */
+export interface Use {
+  /** Of the question. */
+  readonly hash: number;
+  readonly expiresAtMs: number;
+  /** From then on it is refreshed while it is in use; Infinity: it is not. */
+  readonly refreshAtMs: number;
+  /** From then on `prefetch` refreshes it after so many hits; Infinity: its zone has none. */
+  readonly prefetchAtMs: number;
+  readonly prefetchHits: number;
+  /** When the kernel was last seen to have given it; -Infinity: never. */
+  givenAtMs: number;
+  refresh: 'none' | 'asked' | 'prefetched' | 'denied';
+  /** It has come by a refresh of the lane, and lasts longer than the one before. */
+  readonly isRefreshed: boolean;
+  /** Of answers to this question, from this one on, so many are not refreshed. */
+  readonly skips: number;
+}
+
 /** A published answer, and the cache's entry behind it; 0: it was published by an earlier process. */
 interface Published extends Counted {
   readonly ref: BlockRef;
+  readonly use: Use;
   /** Rounds since somebody asked for it. */
   idleRounds: number;
+}
+
+/** What to ask upstream for an answer. */
+interface LaneQuestion {
+  readonly zone: ServedZone;
+  readonly question: Uint8Array;
+  readonly key: number;
 }
 
 type Publication = 'published' | 'not for the kernel' | 'no room';
@@ -65,10 +99,12 @@ export class Publisher {
   readonly #context: WorkerContext;
   readonly #bySlot: (Published | null)[] = new Array(laneSlots).fill(null);
   readonly #byRef = new Map<BlockRef, number[]>();
-  /** Hashes of questions whose published answers have no entry here. */
-  readonly #withoutEntry = new Set<number>();
-  /** The hash of the question whose answer was taken out last. */
-  #lastOut: number | null = null;
+  /** By the hashes of their questions, published answers that have no entry here. */
+  readonly #withoutEntry = new Map<number, Use>();
+  /** Of the answer that was taken out last. */
+  #lastOut: Use | null = null;
+  /** Of each slot: when it may be due to be asked for anew; Infinity: not at all, or it is decided. */
+  readonly dueAtMs = new Float64Array(laneSlots).fill(Number.POSITIVE_INFINITY);
   #tables: readonly ZoneTable[] = [];
   #generation = 0;
 
@@ -101,7 +137,9 @@ export class Publisher {
   publish(ref: BlockRef, nowMs: number): Publication {
     const { blocks } = this.#context;
     if (!this.#isLasting(ref, nowMs)) return 'not for the kernel';
+    const before = this.#before(ref);
     this.#withoutEntry.delete(blocks.words[ref >> 2]);
+    let use: Use | null = null;
     let outcome: Publication = 'not for the kernel';
     const question = questionIn(blocks.message(ref));
     for (const [place, table] of this.#tables.entries()) {
@@ -109,15 +147,18 @@ export class Publisher {
       if (zone === null || zone.zoneId !== blocks.zoneId(ref)) continue;
       const { type, questionEnd } = this.#context.query;
       if (type === typeAaaa && zone.aaaa !== aaaaForward) continue;
+      use ??= this.#useOf(ref, zone, before);
       const answer = this.#answerOf(ref, zone, place, questionEnd);
-      const outcomes = [this.#put(answer, publishedOf(ref, zone, answer, { kind: blocks.kind(ref), type }), nowMs)];
+      const of = { use, kind: blocks.kind(ref), type };
+      const outcomes = [this.#put(answer, publishedOf(ref, zone, answer, of), nowMs)];
       if (type === typeA && zone.aaaa !== aaaaForward) {
         const denial = this.#denialFor(question, zone, answer);
-        outcomes.push(this.#put(denial, publishedOf(ref, zone, denial, { kind: null, type: typeAaaa }), nowMs));
+        outcomes.push(this.#put(denial, publishedOf(ref, zone, denial, { use, kind: null, type: typeAaaa }), nowMs));
       }
       if (outcomes.includes('no room')) return 'no room';
       if (outcomes.includes('published')) outcome = 'published';
     }
+    if (outcome === 'published') blocks.markForKernel(ref);
     return outcome;
   }
 
@@ -126,17 +167,25 @@ export class Publisher {
    * an earlier process.
    */
   continues(ref: BlockRef): boolean {
-    const hash = this.#context.blocks.words[ref >> 2];
-    return hash === this.#lastOut || this.#withoutEntry.has(hash);
+    return this.#before(ref) !== null;
+  }
+
+  /** What is to be asked upstream for the answer in this slot; null: it is not for the kernel any more. */
+  askingFor(slot: number): LaneQuestion | null {
+    const { question, key, place } = readSlot(this.#slots.bytes(slot));
+    if (this.#bySlot[slot]?.kind === null) setU16(question, question.length - 4, typeA);
+    const table = this.#tables[place];
+    const zone = table === undefined ? null : this.#zoneOf(question, table);
+    return zone === null ? null : { zone, question, key };
   }
 
   /** Takes out all that was published of the entry. */
   takeOut(ref: BlockRef, nowMs: number): void {
     const slots = this.#byRef.get(ref);
     if (slots === undefined) return;
+    this.#lastOut = this.#bySlot[slots[0]]!.use;
     for (const slot of slots) this.#slots.takeOut(slot, nowMs);
     this.#byRef.delete(ref);
-    this.#lastOut = this.#context.blocks.words[ref >> 2];
   }
 
   takeOutSlot(slot: number, nowMs: number): void {
@@ -186,7 +235,7 @@ export class Publisher {
 
   #adopted(slot: number): Published | null {
     const { blocks, query } = this.#context;
-    const { question, recordsBytes, rcode, key, place, expiresAtMs } = readSlot(this.#slots.bytes(slot));
+    const { question, recordsBytes, rcode, key, place, storedAtMs, expiresAtMs } = readSlot(this.#slots.bytes(slot));
     const packet = packetFor(question);
     const table = this.#tables[place];
     const zone = table === undefined ? null : this.#zoneOf(question, table);
@@ -196,12 +245,13 @@ export class Publisher {
     if (isDenial) setU16(packet, questionEnd - 4, typeA);
     const hash = blocks.hash(packet, questionEnd, zone.zoneId, key);
     const ref = blocks.findHashed(hash, packet, questionEnd, zone.zoneId, key);
-    if (ref === 0) this.#withoutEntry.add(hash);
     const isOther = ref !== 0 && Math.abs(blocks.expiresAtMs(ref) - expiresAtMs) > sameTimeMs;
     if (isOther && expiresAtMs !== Number.POSITIVE_INFINITY) return null;
+    const use = this.#adoptedUse(ref, hash, zone, { storedAtMs, expiresAtMs });
     const kind = isDenial ? null : rcode === rcodeNxDomain ? kindDenial : kindSuccess;
     return {
       ref,
+      use,
       kind,
       ordinal: zone.ordinal,
       type,
@@ -211,6 +261,27 @@ export class Publisher {
       answerBytes: questionEnd + recordsBytes,
       idleRounds: 0,
     };
+  }
+
+  /** Of the answer whose place the entry's takes; null: nothing was published just before. */
+  #before(ref: BlockRef): Use | null {
+    const hash = this.#context.blocks.words[ref >> 2];
+    return this.#lastOut?.hash === hash ? this.#lastOut : (this.#withoutEntry.get(hash) ?? null);
+  }
+
+  /** One for all slots of an answer. A denial that does not expire says nothing of the end of its name's answer. */
+  #adoptedUse(ref: BlockRef, hash: number, zone: ServedZone, times: Times): Use {
+    const known = ref === 0 ? this.#withoutEntry.get(hash) : this.#bySlot[this.#byRef.get(ref)?.[0] ?? -1]?.use;
+    if (known !== undefined && known.expiresAtMs !== Number.POSITIVE_INFINITY) return known;
+    const use = ref === 0 ? newUse(hash, zone, times, null) : this.#useOf(ref, zone, null);
+    if (ref === 0) this.#withoutEntry.set(hash, use);
+    return use;
+  }
+
+  #useOf(ref: BlockRef, zone: ServedZone, before: Use | null): Use {
+    const { blocks } = this.#context;
+    const times = { storedAtMs: blocks.storedAtMs(ref), expiresAtMs: blocks.expiresAtMs(ref) };
+    return newUse(blocks.words[ref >> 2], zone, times, before);
   }
 
   #isLasting(ref: BlockRef, nowMs: number): boolean {
@@ -229,7 +300,7 @@ export class Publisher {
   #answerOf(ref: BlockRef, zone: ServedZone, place: number, questionEnd: number): LaneAnswer {
     const { blocks } = this.#context;
     const expiresAtMs = blocks.expiresAtMs(ref);
-    const { prefetchHits, prefetchShare, staleTtlSeconds } = zone.cache!;
+    const { staleTtlSeconds } = zone.cache!;
     const first = blocks.ttlOffsets(ref);
     return {
       message: blocks.message(ref),
@@ -239,8 +310,6 @@ export class Publisher {
       expiresAtMs,
       staleUntilMs: expiresAtMs + laneStaleMaxMs,
       staleTtlSeconds: staleTtlSeconds || staleTtlSecondsDefault,
-      // As `answerNow` begins to refresh it.
-      refreshBeforeMs: prefetchHits > 0 ? Math.max(1_000, blocks.lifetimeMs(ref) * prefetchShare) : 0,
       key: blocks.key(ref),
       place,
       udpBytes: zone.udpBytes,
@@ -261,7 +330,7 @@ export class Publisher {
     readQuery(packet, packet.length, context.query);
     context.zone = zone;
     const bytes = context.answerDenial(packet, zone, rcode);
-    const forever = { expiresAtMs: Number.POSITIVE_INFINITY, staleUntilMs: 0, refreshBeforeMs: 0 };
+    const forever = { expiresAtMs: Number.POSITIVE_INFINITY, staleUntilMs: 0 };
     return {
       ...answer,
       message: copyOf(context.slot.bytes, 0, bytes),
@@ -280,7 +349,8 @@ export class Publisher {
 
   #own(slot: number, published: Published): void {
     this.#bySlot[slot] = published;
-    const { ref } = published;
+    const { ref, use } = published;
+    this.dueAtMs[slot] = Math.min(use.refreshAtMs, use.prefetchAtMs);
     if (ref === 0) return;
     const slots = this.#byRef.get(ref);
     if (slots === undefined) this.#byRef.set(ref, [slot]);
@@ -297,11 +367,40 @@ export class Publisher {
   }
 }
 
+interface Times {
+  readonly storedAtMs: number;
+  readonly expiresAtMs: number;
+}
+
+/** Of an answer to the question with this hash, which takes the place of another one, or of none. */
+function newUse(hash: number, zone: ServedZone, { storedAtMs, expiresAtMs }: Times, before: Use | null): Use {
+  const lifetimeMs = expiresAtMs - storedAtMs;
+  const { prefetchHits, prefetchShare } = zone.cache!;
+  const wasAsked = before?.refresh === 'asked';
+  // An upstream that counts TTLs down has given the same answer again.
+  const isSame = wasAsked && expiresAtMs < before.expiresAtMs + laneRefreshBeforeMs;
+  const skips = isSame ? laneRefreshesSkipped : Math.max(0, (before?.skips ?? 0) - 1);
+  const isForRefresh = skips === 0 && lifetimeMs >= laneRefreshLifetimeMsMin;
+  const isForPrefetch = prefetchHits > 0 && expiresAtMs !== Number.POSITIVE_INFINITY;
+  return {
+    hash,
+    expiresAtMs,
+    refreshAtMs: isForRefresh ? expiresAtMs - laneRefreshBeforeMs : Number.POSITIVE_INFINITY,
+    // As `answerNow` would begin it.
+    prefetchAtMs: isForPrefetch ? expiresAtMs - Math.max(1_000, lifetimeMs * prefetchShare) : Number.POSITIVE_INFINITY,
+    prefetchHits,
+    givenAtMs: Number.NEGATIVE_INFINITY,
+    refresh: 'none',
+    isRefreshed: wasAsked && !isSame,
+    skips,
+  };
+}
+
 function publishedOf(
   ref: BlockRef,
   { ordinal }: ServedZone,
   { message, questionEnd, key }: LaneAnswer,
-  of: Pick<Published, 'kind' | 'type'>,
+  of: Pick<Published, 'use' | 'kind' | 'type'>,
 ): Published {
   return {
     ...of,

@@ -13,6 +13,7 @@ import { readSlot } from './entry.js';
 import { countGiven } from './hits.js';
 import { variantBits } from './layout.js';
 import type { Publisher } from './publisher.js';
+import type { LaneRefreshes } from './refreshes.js';
 import type { Slots } from './slots.js';
 
 export interface LaneRoundsDeps {
@@ -23,6 +24,7 @@ export interface LaneRoundsDeps {
   readonly counters: Counters;
   readonly slots: Slots;
   readonly publisher: Publisher;
+  readonly refreshes: Pick<LaneRefreshes, 'given'>;
   /** How often the kernel has answered a question that is asked often: name and type in wire format, in lower case. */
   given(question: Uint8Array, answers: number): void;
 }
@@ -73,7 +75,7 @@ export class LaneRounds {
 
   /** Counts what the kernel has answered since the last time. */
   count(nowMs: number): void {
-    const { publisher, cache, slots } = this.#deps;
+    const { publisher, cache, slots, refreshes } = this.#deps;
     const before = this.answers;
     const given: { readonly slot: number; readonly answers: number }[] = [];
     for (let slot = 0; slot < laneSlots; slot++) {
@@ -81,10 +83,10 @@ export class LaneRounds {
       if (published === null) continue;
       const answers = this.#countSlot(slot);
       published.idleRounds = answers > 0 ? 0 : published.idleRounds + 1;
-      if (answers > 0) given.push({ slot, answers });
-      if (answers > 0 && published.ref !== 0 && slots.isPublished(slot)) {
-        cache.blocks.addHits(published.ref, answers, nowMs);
-      }
+      if (answers === 0) continue;
+      given.push({ slot, answers });
+      refreshes.given(published.use, nowMs);
+      if (published.ref !== 0 && slots.isPublished(slot)) cache.blocks.addHits(published.ref, answers, nowMs);
     }
     this.#tellOften(given, this.answers - before);
   }

@@ -74,7 +74,6 @@ const testAnswer: LaneAnswer = {
   udpBytes: 1232,
   flagsSet: 0,
   flagsCleared: 0,
-  refreshBeforeMs: 0,
   generation: 1,
 };
 

@@ -21,6 +21,14 @@ export const laneFamilies: readonly Family<Scrape>[] = [
     'Queries that the kernel has passed on to the process, by cause.',
     ofLane(({ passed }) => Object.entries(passed).map(([cause, count]) => sample(labelText({ cause }), count))),
   ),
+  counter(
+    'zerohop_kernel_refreshes_total',
+    'Answers of the kernel in use shortly before their end: asked for anew, or left to end for lack of budget.',
+    ofLane(({ refreshes, refreshesDenied }) => [
+      sample(labelText({ result: 'asked' }), refreshes),
+      sample(labelText({ result: 'denied' }), refreshesDenied),
+    ]),
+  ),
   gauge(
     'zerohop_kernel_entries',
     'Answers that the kernel can give.',

@@ -66,6 +66,9 @@ export interface KernelLaneNumbers {
   readonly denied: number;
   /** Queries left to the process, by cause. */
   readonly passed: Readonly<Record<string, number>>;
+  /** Answers asked for anew because they were in use, and those left to end for lack of budget. */
+  readonly refreshes: number;
+  readonly refreshesDenied: number;
   readonly entries: number;
   readonly links: number;
   readonly linksRefused: number;

@@ -63,6 +63,7 @@ import {
 } from './endpoints.js';
 import { CacheWork, Generation, type GenerationDeps, newResolvConfFiles, prepare } from './generation.js';
 import type { LaneAtWork, OpenKernelLane } from './kernel-lane.js';
+import { laneTables } from './lane-tables.js';
 import { livePageOf, type PageWish } from './live-page.js';
 import type { OpenSuccession, OpenWorkers } from './shared-sockets.js';
 
@@ -192,11 +193,11 @@ export async function startApp(outside: Outsides, wanted: Settings): Promise<App
       settings.inForce(now);
       parts.denials.clear();
       threads?.update();
-      lane?.follow(now, active.generation.listeners);
+      lane?.follow(laneTables(now, active.generation.listeners, settings.version));
       warnOfCapacity(cacheBytesOf(now.blocks), parts);
     },
   });
-  lane?.follow(config, first.listeners);
+  lane?.follow(laneTables(config, first.listeners, settings.version));
   const ending = newEnding({ ...parts, watching, active, succession, host, snapshot, lane, doctor, control });
 
   // Last, everything is opened: queries are answered from here on.
@@ -267,11 +268,13 @@ function ownerOf(
 
 /** Null where nobody wants it. */
 function openLaneOf(
-  { kernelLane, firstHits, threads, ...parts }: Parts,
+  { kernelLane, firstHits, threads, misses, ...parts }: Parts,
   given: (question: Uint8Array, answers: number) => void,
 ): LaneAtWork | null {
   if (kernelLane === undefined || firstHits === null) return null;
-  return kernelLane({ ...parts, firstHits, given, eachSocket: (met) => threads?.eachSocket(met) });
+  const ask = (zone: ServedZone, question: Uint8Array, key: number) =>
+    misses.askFor(zone, question, parts.clock.nowMs(), key);
+  return kernelLane({ ...parts, firstHits, given, ask, eachSocket: (met) => threads?.eachSocket(met) });
 }
 
 function openDoctorOf(

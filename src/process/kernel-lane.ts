@@ -1,11 +1,9 @@
-/** The kernel lane with the real kernel, and what it answers by. Part of the composition root. */
+/** The kernel lane with the real kernel. Its code is loaded only where it is wanted. Part of the composition root. */
 import type { Cache } from '../cache/cache.js';
 import type { FirstHits } from '../cache/first-hits.js';
-import type { Config } from '../config/config.js';
 import type { Counters } from '../counters.js';
-import { KernelLane, type LaneOptions, type LaneTables, offTotals } from '../lane/lane.js';
+import { KernelLane, type LaneOptions, offTotals } from '../lane/lane.js';
 import { Pins } from '../lane/pins.js';
-import { isWildcard } from '../os/addresses.js';
 import { Bpf } from '../os/bpf.js';
 import type { Clock } from '../os/clock.js';
 import { linkOf } from '../os/links.js';
@@ -13,7 +11,7 @@ import type { Log } from '../os/log.js';
 import { defaultRouteInterfaces } from '../os/proc.js';
 import type { Random } from '../os/random.js';
 import type { SystemCalls } from '../os/system-calls.js';
-import { digestOf, type PlannedListener } from '../resolve/zone-plan.js';
+import type { ServedZone } from '../resolve/zones.js';
 
 interface KernelLaneParts {
   readonly clock: Clock;
@@ -23,14 +21,15 @@ interface KernelLaneParts {
   readonly counters: Counters;
   /** As `given` of rounds.ts. */
   given(question: Uint8Array, answers: number): void;
+  /** As `ask` of refreshes.ts. */
+  ask(zone: ServedZone, question: Uint8Array, key: number): boolean;
   eachSocket(met: (fd: number) => void): void;
 }
 
-export interface LaneAtWork
-  extends Pick<KernelLane, 'begin' | 'release' | 'kept' | 'left' | 'has' | 'forget' | 'end' | 'totals'> {
-  /** Answers by this configuration from now on. */
-  follow(config: Config, listeners: readonly PlannedListener[]): void;
-}
+export type LaneAtWork = Pick<
+  KernelLane,
+  'begin' | 'release' | 'follow' | 'kept' | 'left' | 'has' | 'forget' | 'end' | 'totals'
+>;
 
 export type OpenKernelLane = (parts: KernelLaneParts) => LaneAtWork;
 
@@ -42,16 +41,14 @@ interface KernelLaneNode extends LaneOptions {
   readonly folder: string;
   /** Of our network namespace. */
   readonly namespace: string;
-  /** Of this program: another one may answer otherwise by the same configuration. */
-  readonly version: string;
 }
 
-export function kernelLane({ readFile, folder, namespace, version, ...node }: KernelLaneNode): OpenKernelLane {
+export function kernelLane({ readFile, folder, namespace, ...node }: KernelLaneNode): OpenKernelLane {
   const { calls, random } = node;
   return (parts) => {
     const bpf = new Bpf(calls);
     const high = BigInt(random.below(2 ** 32)) << 32n;
-    const lane = new KernelLane({
+    return new KernelLane({
       ...node,
       ...parts,
       bpf,
@@ -60,19 +57,6 @@ export function kernelLane({ readFile, folder, namespace, version, ...node }: Ke
       uplinks: () => defaultRouteInterfaces(readFile),
       seed: high | BigInt(random.below(2 ** 32)),
     });
-    return {
-      begin: () => lane.begin(),
-      release: () => lane.release(),
-      follow: (config, listeners) => lane.follow(laneTables(config, listeners, version)),
-      kept: (ref) => lane.kept(ref),
-      left: (ref) => lane.left(ref),
-      has: (ref) => lane.has(ref),
-      forget: (isMeant) => lane.forget(isMeant),
-      end: () => lane.end(),
-      get totals() {
-        return lane.totals;
-      },
-    };
   };
 }
 
@@ -95,14 +79,4 @@ export function noKernelLane(why: string): OpenKernelLane {
 /** Work that is done already. */
 function inNoTime<Result>(result: Result): Generator<void, Result> {
   return { next: () => ({ done: true, value: result }) } as Generator<void, Result>;
-}
-
-/** Only what is sent to a known address can be recognised in the kernel. */
-function laneTables(config: Config, listeners: readonly PlannedListener[], version: string): LaneTables {
-  const places = listeners.filter(({ at }) => !isWildcard(at.address) && !at.address.includes('%'));
-  const answersDependOn = config.blocks.map(({ addresses, traits }) => [addresses, traits.cachedBy]);
-  const digest = digestOf(
-    JSON.stringify([version, config.sha512, answersDependOn, places.map(({ server }) => server)]),
-  );
-  return { places, digest: BigInt(`0x${digest}`) };
 }

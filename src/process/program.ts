@@ -296,14 +296,12 @@ async function kernelLaneOf(
   if (!isWanted) return undefined;
   const { kernelLane, noKernelLane } = await import('./kernel-lane.js');
   if (node.calls === null) return noKernelLane(node.why);
-  const version = programVersion();
   return kernelLane({
     calls: node.calls,
     random,
     readFile: readTextFile,
     folder,
     namespace,
-    version,
     lingerMs,
     isBesideOthers: wish === 'beside',
   });

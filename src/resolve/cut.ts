@@ -72,7 +72,7 @@ export class DenialCuts {
     const byPolicy = query.type === typeAaaa && zone.aaaa !== aaaaForward;
     // An answer that has expired may still be used, or be preferred to a denial.
     const own = byPolicy ? findAddress(this.#cached, zone, packet, headerBytes) : context.block;
-    if (own !== 0 && blocks.kind(own) !== kindDenial) return deferred;
+    if (own !== 0 && (blocks.kind(own) !== kindDenial || isForKernelAgain(blocks, zone, own))) return deferred;
     const ref = findCut(this.#cached, zone, packet, nowMs);
     if (ref === 0) return deferred;
     if (byPolicy) return denyAaaa(context, packet, length, zone, rcodeNxDomain);
@@ -97,6 +97,14 @@ export class DenialCuts {
     const own = query.labels[3];
     return serviceAt >= own && isSameLabel(packet, serviceAt, serviceLabel);
   }
+}
+
+/**
+ * Whether the question had an answer that the kernel lane may have given. The kernel gives only what is a question's own, so
+ * from a cut it would not be given there again, and not at all while no process is there.
+ */
+function isForKernelAgain(blocks: Blocks, { isForKernel }: ServedZone, own: BlockRef): boolean {
+  return isForKernel && blocks.firstHits !== null && blocks.wasHit(own);
 }
 
 /** Whether a cut may answer this query. */

@@ -5,13 +5,16 @@
 import { extraQuestionsBurst, extraQuestionsShare } from '../limits.js';
 
 export class ExtraQuestions {
-  #left = extraQuestionsBurst;
+  #left: number;
   #second = 0;
   #inSecond = 0;
   readonly #perSecondMax: number;
+  readonly #burst: number;
 
-  constructor(perSecondMax: number) {
+  constructor(perSecondMax: number, burst = extraQuestionsBurst) {
     this.#perSecondMax = perSecondMax;
+    this.#burst = burst;
+    this.#left = burst;
   }
 
   /** A client's query has missed. */
@@ -21,7 +24,7 @@ export class ExtraQuestions {
 
   /** Gives back, for a question that took the place of a client's. */
   earn(questions: number): void {
-    this.#left = Math.min(extraQuestionsBurst, this.#left + questions);
+    this.#left = Math.min(this.#burst, this.#left + questions);
   }
 
   /** Takes one; false when there is none. */

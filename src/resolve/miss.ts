@@ -109,10 +109,14 @@ export class Misses {
     this.#getFor(pending, packet, client, null);
   }
 
-  /** Asks for the cache, for nobody; false: it is being asked, or there is no room. The context reads the question. */
-  askFor(zone: ServedZone, question: Uint8Array, nowMs: number): boolean {
+  /**
+   * Asks for the cache, for nobody, with DO and CD as `key` has them; false: it is being asked, or there is no room. The
+   * context reads the question.
+   */
+  askFor(zone: ServedZone, question: Uint8Array, nowMs: number, key = 0): boolean {
     const { context } = this.#deps;
-    const packet = ownQuery({ question, recursionDesired: true, checkingDisabled: false, dnssecOk: false });
+    const [checkingDisabled, dnssecOk] = [keyCheckingDisabled, keyDnssecOk].map((bit) => (key & bit) !== 0);
+    const packet = ownQuery({ question, recursionDesired: true, checkingDisabled, dnssecOk });
     if (readQuery(packet, packet.length, context.query) !== 'ok') return false;
     const pending = this.#question(zone, packet, nowMs, 'answer');
     if (this.#table.find(pending) !== null || !this.#table.hasRoom) return false;

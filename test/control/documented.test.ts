@@ -29,6 +29,8 @@ const lane = {
   stale: 0,
   denied: 0,
   passed: {},
+  refreshes: 0,
+  refreshesDenied: 0,
   entries: 1,
   links: 1,
   linksRefused: 0,

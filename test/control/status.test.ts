@@ -50,6 +50,8 @@ test('the kernel lane is off with its reason, or on with its numbers', () => {
     stale: 0,
     denied: 0,
     passed: {},
+    refreshes: 0,
+    refreshesDenied: 0,
     entries: 5,
     links: 1,
     linksRefused: 0,

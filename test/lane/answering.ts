@@ -50,7 +50,6 @@ for (const message of kept) {
       udpBytes: 1232,
       flagsSet: 0,
       flagsCleared: 0,
-      refreshBeforeMs: 0,
       generation: 1,
     });
   }

@@ -74,7 +74,6 @@ export function fillCorpus(lane: LaneWorld, storedAtMs: number): Corpus {
           udpBytes: 1232,
           flagsSet: 0,
           flagsCleared: 0,
-          refreshBeforeMs: 0,
           generation: 1,
         };
         const published = [0, 1].map((place) => lane.publish({ ...answer, place }));

@@ -21,7 +21,6 @@ test('a slot has the answer in parts: times in nanoseconds, records behind the h
   assert.equal(view.getBigUint64(slotLayout.stored, true), 1_500_000n);
   assert.equal(view.getBigUint64(slotLayout.expires, true), 2_001_250_000n);
   assert.equal(view.getUint32(slotLayout.generation, true), 7);
-  assert.equal(view.getUint32(slotLayout.refreshBefore, true), 0);
   const recordsBytes = view.getUint16(slotLayout.recordsBytes, true);
   assert.deepEqual(
     slot.subarray(slotLayout.records, slotLayout.records + recordsBytes),

@@ -65,6 +65,7 @@ describe('life', { skip: laneIsMissing || needs('root', 'mount', 'umount') }, ()
       counters: world.spine.context.counters,
       seed,
       given() {},
+      ask: () => false,
       eachSocket: changes.eachSocket ?? (() => {}),
     });
     const { table } = world.spine.listener;

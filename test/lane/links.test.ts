@@ -94,7 +94,7 @@ describe('over links', { skip: laneIsMissing || needs('root', 'ip', 'dig') }, ()
     await output(node.command('ip', 'link', 'delete', 'pod0'));
   });
 
-  test('a pod behind a bridge is answered by the bridge', async () => {
+  test('a pod behind a bridge port is answered by the bridge', async () => {
     await output(node.command('ip', 'link', 'add', 'br0', 'type', 'bridge'));
     await output(node.command('ip', 'link', 'set', 'br0', 'up'));
     const name = await makePod('port0');

@@ -20,6 +20,8 @@ export interface SteadyWish {
 export interface SteadyReport {
   readonly sent: number;
   readonly answered: number;
+  /** Of these, after more than two seconds. */
+  readonly late: number;
   /** Of these, with the extended error of a stale answer. */
   readonly stale: number;
   readonly rcodes: Readonly<Record<string, number>>;

@@ -117,6 +117,7 @@ class Steady {
   #startedMs = 0;
   #sent = 0;
   #answered = 0;
+  #late = 0;
   #stale = 0;
   #timer: NodeJS.Timeout | undefined;
 
@@ -146,6 +147,7 @@ class Steady {
     return {
       sent: this.#sent,
       answered: this.#answered,
+      late: this.#late,
       stale: this.#stale,
       rcodes: this.#rcodes,
       wrong: this.#wrong,
@@ -185,6 +187,7 @@ class Steady {
     if (asked === undefined) return this.#note(`nobody waits for ${answer.toString('hex')}`);
     this.#underWay.delete(key);
     this.#answered++;
+    if (performance.now() - asked.atMs > lateMs) this.#late++;
     const rcode = answer[3] & 0x0f;
     this.#rcodes[rcode] = (this.#rcodes[rcode] ?? 0) + 1;
     const end = questionEnd(asked.query);
@@ -200,6 +203,8 @@ class Steady {
 }
 
 const steadyPorts = 8;
+/** A resolver library has asked again by then, or soon does. */
+const lateMs = 2_000;
 const burstMax = 64;
 /** Datagrams that Node.js takes from a socket in one turn. */
 const readAtOnce = 32;

@@ -239,16 +239,6 @@ test('a stale denial of a name has a code of its own, and one that is never stal
   assert.equal(outcome(lane, frameOf(query('short.example', 'A')), { nowNs: startNs + 3n * second }), 'expired');
 });
 
-test('before it expires, questions go up from when they may cause a refresh, while somebody is there', () => {
-  const lane = newLane();
-  lane.publish(published('www.example.com', { expiresAtMs: storedAtMs + 2_500, refreshBeforeMs: 500 }));
-  assert.equal(outcome(lane, asked, { nowNs: startNs + 2n * second - 1n }), 'answered');
-  const nowNs = startNs + 2n * second + second / 100n;
-  assert.equal(outcome(lane, asked, { nowNs }), 'refresh');
-  lane.beat(nowNs - 3n * second);
-  assert.equal(outcome(lane, asked, { nowNs }), 'answered');
-});
-
 test('from its end on it answers nothing, and counts nothing', () => {
   const lane = newLane();
   lane.publish(published());

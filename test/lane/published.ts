@@ -14,10 +14,12 @@ import {
 } from '../../src/lane/layout.js';
 import { laneProgram } from '../../src/lane/program.js';
 import { Publisher } from '../../src/lane/publisher.js';
+import { LaneRefreshes } from '../../src/lane/refreshes.js';
 import { LaneRounds } from '../../src/lane/rounds.js';
 import { Slots } from '../../src/lane/slots.js';
 import type { LaneMap } from '../../src/lane/text.js';
-import { laneAdmissionMs, laneSlots } from '../../src/limits.js';
+import { laneAdmissionMs, laneHeartbeatMs, laneSlots } from '../../src/limits.js';
+import type { ServedZone } from '../../src/resolve/zones.js';
 import { answerFor } from '../cache/answers.js';
 
 import { type Fixture, fixture } from '../resolve/context-fixture.js';
@@ -47,6 +49,7 @@ export class PublishedWorld {
   readonly memory: LaneMemory;
   readonly slots: Slots;
   readonly publisher: Publisher;
+  readonly refreshes: LaneRefreshes;
   readonly rounds: LaneRounds;
   readonly firstHits = new FirstHits();
   readonly cache: Cache;
@@ -54,6 +57,10 @@ export class PublishedWorld {
   readonly store: ReturnType<Cache['newStore']>;
   /** Questions that the kernel answers often, and how often in a round. */
   readonly given: [string, number][] = [];
+  /** What is asked upstream: name and type as in `given`, the key behind it. */
+  readonly asked: string[] = [];
+  /** What becomes of it. */
+  upstream: (question: Uint8Array) => boolean = () => true;
   generation = 1;
   /** When user space was there last; the lane's clock is `clock`. */
   heartbeatMs: number | null = null;
@@ -76,9 +83,15 @@ export class PublishedWorld {
     const { clock, cache, firstHits, slots, publisher } = this;
     const { counters } = this.spine.context;
     const given = (question: Uint8Array, answers: number): void => {
-      this.given.push([Buffer.from(question).toString('latin1'), answers]);
+      this.given.push([textOf(question), answers]);
     };
-    this.rounds = new LaneRounds({ clock, cache, firstHits, counters, slots, publisher, given });
+    const ask = (_zone: ServedZone, question: Uint8Array, key: number): boolean => {
+      this.asked.push(`${textOf(question.subarray(0, -2))} ${key}`);
+      return this.upstream(question);
+    };
+    this.refreshes = new LaneRefreshes({ clock, cache, counters, slots, publisher, ask });
+    const { refreshes } = this;
+    this.rounds = new LaneRounds({ clock, cache, firstHits, counters, slots, publisher, refreshes, given });
   }
 
   /** Caches an answer of so many addresses, or a denial; its reference. */
@@ -124,6 +137,17 @@ export class PublishedWorld {
     for (let turn = 0; turn < 400; turn++) await this.clock.pass(0);
   }
 
+  /** As the lane does: a look five times a second, a round each second, and `each` before them. */
+  async passSeconds(seconds: number, each: () => void = () => {}): Promise<void> {
+    for (let look = 1; look <= (seconds * 1_000) / laneHeartbeatMs; look++) {
+      this.clock.passMs(laneHeartbeatMs);
+      each();
+      this.refreshes.look(this.clock.nowMs());
+      if ((look * laneHeartbeatMs) % 1_000 === 0) await this.round();
+      else await this.clock.pass(0);
+    }
+  }
+
   #maps(): ReadonlyMap<number, MachineMap> {
     const { slots, index, marks } = this.memory;
     const config = configValue({
@@ -153,4 +177,8 @@ export class PublishedWorld {
     };
     return new Map(Object.entries(found).map(([name, find]) => [descriptorOf(name as LaneMap), { name, find }]));
   }
+}
+
+function textOf(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString('latin1');
 }

@@ -58,6 +58,7 @@ function newLane(clock: ManualClock): { lane: KernelLane; config: () => BigUint6
     isBesideOthers: false,
     lingerMs: 120_000,
     given() {},
+    ask: () => false,
     eachSocket() {},
   });
   return { lane, config: () => new BigUint64Array(shown[0]) };

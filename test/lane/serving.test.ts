@@ -64,8 +64,10 @@ describe('the kernel answers', { skip: laneIsMissing || needs(...nodeNeeds, 'eth
     assert.deepEqual([on, links >= 1], [1, true]);
   });
 
-  test('a pod behind a bridge, with checksums made by the pod or by the kernel', async () => {
+  test('a pod behind a bridge port, with checksums made by the pod or by the kernel', async () => {
     const pod = await node.addPod('port0', 'cni0');
+    // Packets of a port are received by the bridge, where the program is.
+    assert.equal(pod.link, 'cni0');
     await answersAll(pod.client);
     await checksums(pod, 'off');
     await answersAll(pod.client);

@@ -105,7 +105,6 @@ function answerTo(number: number): LaneAnswer {
     udpBytes: 1232,
     flagsSet: 0,
     flagsCleared: 0,
-    refreshBeforeMs: 0,
     generation: 1,
   };
 }

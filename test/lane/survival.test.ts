@@ -10,13 +10,13 @@ import { entry } from '../real/zerohop.js';
 import { LaneNode, type LanePod, type LaneZerohop, nodeNeeds, server, server6 } from './lane-node.js';
 import type { PodClient, SteadyReport } from './pod-client.js';
 import { laneIsMissing } from './possible.js';
-import { numberedQueries, query, said, soonOldCount, ttlsOf } from './zones.js';
+import { numberedQueries, query, said, soonOld, soonOldCount, ttlsOf } from './zones.js';
 
 const perSecond = 2_000;
 /** Longer than any of them is in force. */
 const lines = 'cache 300';
 const known = numberedQueries(150);
-const soonOld = numberedQueries(soonOldCount, 's', { edns: 1232 });
+const old = numberedQueries(soonOldCount, 's', { edns: 1232 });
 
 /** A node whose pod is answered by the kernel. */
 class Scene {
@@ -45,14 +45,14 @@ class Scene {
   async serving(flags: readonly string[] = []): Promise<LaneZerohop> {
     const zerohop = await this.node.start({ lines, flags });
     await this.node.fromKernel(this.client, server, known);
-    await this.node.fromKernel(this.client, server, soonOld);
+    await this.node.fromKernel(this.client, server, old);
     return zerohop;
   }
 
   /** Expired ones, of which the answer says so. */
   async givesStale(): Promise<void> {
     await eventually('expired answers are given', async () => {
-      const answers = await this.client.ask(server, soonOld);
+      const answers = await this.client.ask(server, old);
       return answers.every((answer) => answer?.includes(staleAnswer)) || undefined;
     });
     const [withOpt] = await this.client.ask(server, [query('s0', { edns: 1232 })]);
@@ -98,6 +98,9 @@ function assertNothingLost({ lost, firstLost, wrong, sent, rcodes }: SteadyRepor
   assert.deepEqual(rcodes, { 0: sent });
 }
 
+const hangMs = 10_000;
+const groups = 10;
+
 /** Extended error 3 (RFC 8914 4.4) without a text. */
 const staleAnswer = Buffer.from('000f00020003', 'hex');
 
@@ -140,20 +143,36 @@ describe('while no process answers', { skip: laneIsMissing || needs(...nodeNeeds
         'zerohop_kernel_answers_total{stale="true"}',
       );
       assert.equal(responses, client.asked - asked);
-      assert.ok(stale >= soonOld.length, `${stale} stale`);
+      assert.ok(stale >= old.length, `${stale} stale`);
     });
 
-    test('stopped for ten seconds: nothing is lost', async () => {
-      const zerohop = await scene.serving();
-      const some = numberedQueries(3, 's', { edns: 1232 });
-      await scene.client.begin(server, [...known, ...some], perSecond);
-      zerohop.program.signal('SIGSTOP');
-      await pause(10_000);
-      zerohop.program.signal('SIGCONT');
-      const report = await scene.client.finish(20_000);
+    test('stopped for ten seconds, three times: no name in use waits for it, however soon it is old', async (context) => {
+      const { node, client } = scene;
+      const zerohop = await node.start({ lines });
+      const queries = Object.keys(soonOld).flatMap((letter) => numberedQueries(soonOldCount, letter, { edns: 1232 }));
+      // Their ends are spread, so some are near at any time.
+      for (let first = 0; first < groups; first++) {
+        await client.ask(
+          server,
+          queries.filter((_, index) => index % groups === first),
+        );
+        await pause((soonOld.s * 1_000) / groups);
+      }
+      await client.begin(server, queries, 1_000);
+      for (let hang = 0; hang < 3; hang++) {
+        // The second time an answer of three seconds would end.
+        await pause(2 * soonOld.s * 1_000 - 200);
+        zerohop.program.signal('SIGSTOP');
+        await pause(hangMs);
+        zerohop.program.signal('SIGCONT');
+      }
+      const report = await client.finish(hangMs);
+      context.diagnostic(`${report.sent} asked, ${report.stale} stale, ${report.late} late`);
       assertNothingLost(report);
       assert.ok(report.stale > 0);
+      assert.equal(report.late, 0);
       assert.equal(await zerohop.metric('zerohop_kernel_lane{why=""}'), 1);
+      assert.ok((await zerohop.metric('zerohop_kernel_refreshes_total{result="asked"}')) > 0);
     });
   });
 

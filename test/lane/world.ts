@@ -143,7 +143,6 @@ export function laneAnswerFor(
     udpBytes: 1232,
     flagsSet: 0,
     flagsCleared: 0,
-    refreshBeforeMs: 0,
     ...changes,
   };
 }

@@ -8,10 +8,10 @@ const header = `$TTL 3600
 ns A 10.96.0.10
 `;
 
-/** Names `n0` to `n199`, and `s0` to `s49`, whose addresses are soon old. */
+/** Names `n0` to `n199`, and 50 each of which the addresses are old after 3, 5 and 30 seconds. */
 export const namesCount = 200;
 export const soonOldCount = 50;
-export const soonOldSeconds = 3;
+export const soonOld = { s: 3, f: 5, t: 30 } as const;
 
 const numbered = (letter: string, count: number, what: string): string =>
   Array.from({ length: count }, (_, index) => `${letter}${index} ${what}${index}`).join('\n');
@@ -38,7 +38,9 @@ verified 2 A 10.1.3.4
 immediate 2 A 10.1.3.5
 *.wild A 10.1.4.1
 ${numbered('n', namesCount, 'A 10.1.5.')}
-${numbered('s', soonOldCount, `${soonOldSeconds} A 10.1.6.`)}
+${Object.entries(soonOld)
+  .map(([letter, seconds]) => numbered(letter, soonOldCount, `${seconds} A 10.1.6.`))
+  .join('\n')}
 `,
   '.': header,
 };

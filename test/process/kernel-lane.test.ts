@@ -5,6 +5,7 @@ import { parseConfig } from '../../src/config/load.js';
 import { systemClock } from '../../src/os/clock.js';
 import { systemRandom } from '../../src/os/random.js';
 import { kernelLane, noKernelLane, type OpenKernelLane } from '../../src/process/kernel-lane.js';
+import { laneTables } from '../../src/process/lane-tables.js';
 import { Numbering, planZones } from '../../src/resolve/zone-plan.js';
 import { calls, skip } from '../os/loopback-sockets.js';
 import { fixture, loadOptions } from '../resolve/context-fixture.js';
@@ -17,7 +18,6 @@ const refusing = (): OpenKernelLane =>
     readFile: () => undefined,
     folder: '/proc/zerohop',
     namespace: '1',
-    version: '1',
     isBesideOthers: false,
     lingerMs: 0,
   });
@@ -34,10 +34,11 @@ async function begun(corefile: string, open = refusing()): Promise<string> {
     firstHits: new FirstHits(),
     counters: context.counters,
     given() {},
+    ask: () => false,
     eachSocket() {},
   });
   const config = parseConfig(corefile, 'Corefile', loadOptions);
-  lane.follow(config, planZones(config, { cache: new Numbering(), counters: new Numbering() }));
+  lane.follow(laneTables(config, planZones(config, { cache: new Numbering(), counters: new Numbering() }), '1'));
   await lane.begin();
   lane.kept(0);
   lane.left(0);

@@ -27,6 +27,7 @@ function cutting(text = corefile, role: 'main' | 'worker' = 'worker') {
       name: string,
       type: packets.RecordType = 'A',
       reply: Partial<packets.Packet> & { rcode?: number } = {},
+      nowMs = 0,
     ): number {
       const { rcode = 3, ...parts } = reply;
       const message = packets.encode({
@@ -39,7 +40,7 @@ function cutting(text = corefile, role: 'main' | 'worker' = 'worker') {
       assert.ok(normaliser.read(message));
       const { out } = normaliser;
       const kept = keeping(out, base.listener.block.cache!, 0);
-      return cache.keep(store, keepOf(out, kept, { zoneId: zone.zoneId, key: 0 }), 0);
+      return cache.keep(store, keepOf(out, kept, { zoneId: zone.zoneId, key: 0 }), nowMs);
     },
     /** The answer from a cut, or null where the packet stays deferred. */
     cut(packet: Buffer, nowMs = 0): Decoded | null {
@@ -130,6 +131,21 @@ describe('an answer from a cut', () => {
     const packet = query('b.a.cluster.local', 'A');
     packet[packet.length - 1] = 3;
     assert.equal(world.cut(packet), null);
+  });
+
+  it('is left to an answer of its own where the kernel lane has given one, so that it can again', () => {
+    const world = cutting();
+    const asked = query('a.com.default.svc.cluster.local', 'A');
+    world.keeps('a.com.default.svc.cluster.local');
+    world.ask(asked, 1_000);
+    const later = 40_000;
+    world.keeps('com.default.svc.cluster.local', 'A', {}, later);
+    assert.equal(world.cut(asked, later)?.rcode, 'NXDOMAIN', 'without the lane');
+    world.cache.blocks.firstHits = { add() {} };
+    assert.equal(world.cut(asked, later), null);
+    assert.equal(world.cut(query('new.com.default.svc.cluster.local', 'A'), later)?.rcode, 'NXDOMAIN');
+    world.keeps('once.com.default.svc.cluster.local');
+    assert.equal(world.cut(query('once.com.default.svc.cluster.local', 'A'), later)?.rcode, 'NXDOMAIN');
   });
 
   it('does not replace an answer with records that has expired', () => {

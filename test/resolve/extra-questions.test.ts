@@ -27,6 +27,13 @@ test('a question that took the place of a client’s is given back', () => {
   assert.equal(spent(budget, 5_000), 1);
 });
 
+test('the burst may be another one', () => {
+  const budget = new ExtraQuestions(extraQuestionsPerSecondMax, 3);
+  assert.equal(spent(budget, 0), 3);
+  budget.earn(100);
+  assert.equal(spent(budget, 5_000), 3);
+});
+
 test('so many in one second at the most', () => {
   const budget = new ExtraQuestions(extraQuestionsPerSecondMax);
   let count = 0;

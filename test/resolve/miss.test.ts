@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it, test } from 'node:test';
 import type packets from 'dns-packet';
 import fc from 'fast-check';
+import { keyCheckingDisabled, keyDnssecOk } from '../../src/cache/blocks.js';
 import { byTemplate, zonePlaces } from '../../src/counters.js';
 import { nameToWire } from '../../src/dns/names.js';
 import { pendingMax, sweepPeriodMs, waitersMax, waitersPerQuestionMax } from '../../src/limits.js';
@@ -11,7 +12,7 @@ import type { Made, MakeQuery } from '../../src/resolve/route.js';
 import { finishNow } from '../cache/answers.js';
 import { ManualClock } from '../simulation/clock.js';
 import { query } from './context-fixture.js';
-import { type AskedBy, addresses, message, soa, waiting } from './waiting-fixture.js';
+import { type AskedBy, type AskedUpstream, addresses, message, soa, waiting } from './waiting-fixture.js';
 
 const plain = '. {\n cache\n forward . 192.0.2.1\n}';
 const withOption = (option: string) => `. {\n cache {\n ${option}\n }\n forward . 192.0.2.1\n}`;
@@ -306,6 +307,39 @@ describe('Misses.refresh', () => {
     assert.deepEqual(fixture.asks(query('a.test', 'A')).data, ['198.51.100.1']);
     assert.deepEqual(fixture.asks(query('a.test', 'A')).data, ['198.51.100.2']);
     assert.equal(fixture.askedTimes, 0);
+  });
+});
+
+describe('Misses.askFor', () => {
+  it('asks over TCP for nobody, with the bits of the key, and not what is being asked', () => {
+    const { asks, asked, misses, zone, clock } = waiting(plain);
+    const askFor = (key?: number): boolean => misses.askFor(zone('.'), question('a.test'), clock.nowMs(), key);
+    assert.deepEqual([askFor(keyDnssecOk | keyCheckingDisabled), askFor(), askFor()], [true, true, false]);
+    const bits = asked.map(({ request }) => [request.dnssecOk, request.checkingDisabled, request.clientTransport]);
+    assert.deepEqual(bits, [
+      [true, true, 'tcp'],
+      [false, false, 'tcp'],
+    ]);
+    for (const one of [...asked]) one.answers();
+    assert.deepEqual(asks(query('a.test', 'A')).ttls, [30]);
+  });
+
+  it('leaves what is cached to its end when the upstream fails or says SERVFAIL, and ends it when that is gone', () => {
+    for (const fails of [
+      (one: AskedUpstream) => one.fails('timeout'),
+      (one: AskedUpstream) => one.answers({ rcode: 2, answers: [] }),
+    ]) {
+      const { asks, asked, misses, zone, clock } = waiting(plain);
+      asks(query('a.test', 'A'));
+      asked[0].answers();
+      clock.passMs(29_000);
+      misses.askFor(zone('.'), question('a.test'), clock.nowMs());
+      fails(asked[0]);
+      assert.deepEqual(asks(query('a.test', 'A')).ttls, [1]);
+      misses.askFor(zone('.'), question('a.test'), clock.nowMs());
+      asked[0].answers({ rcode: 3, answers: [], authorities: soa() });
+      assert.equal(asks(query('a.test', 'A')).rcode, 'NXDOMAIN');
+    }
   });
 });
 

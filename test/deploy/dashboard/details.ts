@@ -222,11 +222,21 @@ const kernelLane = [
   graph({
     title: 'Queries left to the process',
     description:
-      'missed: no such answer is in the kernel. expired, refresh: the process asks upstream. stranger: a client that no packet of the last ten seconds vouches for. shape: options, or not a plain query. large: the client takes less. failed: the kernel could not make the answer.',
+      'missed: no such answer is in the kernel. expired: the process asks upstream. stranger: a client that no packet of the last ten seconds vouches for. shape: options, or not a plain query. large: the client takes less. failed: the kernel could not make the answer.',
     unit: 'reqps',
     queries: laneCauses.map((cause) => ({
       expr: sumOrZero(rate('zerohop_kernel_passed_total', `cause="${cause}"`)),
       legend: cause,
+    })),
+  }),
+  graph({
+    title: 'Answers refreshed',
+    description:
+      'Answers in use that were asked for anew shortly before their end, so that they outlast a process that hangs. denied: left to end, because too many before them were asked for in vain.',
+    unit: 'reqps',
+    queries: ['asked', 'denied'].map((result) => ({
+      expr: sumOrZero(rate('zerohop_kernel_refreshes_total', `result="${result}"`)),
+      legend: result,
     })),
   }),
   graph({

@@ -48,6 +48,11 @@ export class Denials {
     this.#forWalks.missed();
   }
 
+  /** What is asked in place of a client's question: see `LearnedCuts.missed`. */
+  inPlaceOf(zone: ServedZone, question: Uint8Array): Uint8Array | null {
+    return this.#cuts.missed(zone, question);
+  }
+
   /** An upstream's outcome, which is cached by now, and who has waited for it. Borrows all. */
   answered({ zone, question, key }: Pending, waiters: readonly Waiter[], outcome: Outcome): void {
     // With DO or CD it is another cached answer.

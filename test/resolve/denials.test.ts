@@ -48,3 +48,59 @@ describe('what a denial leads to', () => {
     assert.equal(world.misses.size, 1, 'the next step of a walk');
   });
 });
+
+describe('a query below a cut that has ended', () => {
+  /** `com.svc` was denied until just now. */
+  const ended = () => {
+    const world = waiting(corefile);
+    asks(world, 'www.a.com.svc.cluster.local');
+    for (const name of ['www.a.com.svc', 'com.svc', 'com']) denies(world, `${name}.cluster.local.`);
+    world.clock.passMs(30_000);
+    return world;
+  };
+
+  it('waits for it to be asked again, and is answered from it', async () => {
+    const world = ended();
+    world.isWatched();
+    const clients = ['www.b.com.svc.cluster.local', 'www.c.com.svc.cluster.local'].map((name) => asks(world, name));
+    assert.deepEqual(askedNames(world), ['com.svc.cluster.local.', 'com.cluster.local.'], 'the next step as well');
+    world.clock.passMs(4);
+    denies(world, 'com.svc.cluster.local.');
+    await Promise.resolve();
+    assert.deepEqual(
+      clients.map(({ rcode }) => rcode),
+      ['NXDOMAIN', 'NXDOMAIN'],
+    );
+    assert.deepEqual(askedNames(world), ['com.cluster.local.']);
+    assert.deepEqual(
+      world.told.map(([, durationMs]) => durationMs),
+      [4, 4],
+    );
+    assert.equal(world.misses.waiters, 0);
+  });
+
+  it('is asked itself where the name exists by now, or nothing comes', async () => {
+    for (const end of ['answers', 'fails'] as const) {
+      const world = ended();
+      const client = asks(world, 'www.b.com.svc.cluster.local');
+      const next = asks(world, 'www.b.com.svc.cluster.local');
+      world.asked.find(({ name }) => name === 'com.svc.cluster.local.')![end]();
+      await Promise.resolve();
+      assert.ok(askedNames(world).includes('www.b.com.svc.cluster.local.'), end);
+      assert.equal(world.misses.waiters, 2, end);
+      world.asked.find(({ name }) => name === 'www.b.com.svc.cluster.local.')!.answers();
+      assert.deepEqual([client.data, next.data], [['192.0.2.0'], ['192.0.2.0']]);
+    }
+  });
+
+  it('loses no client to an exception', async () => {
+    const world = ended();
+    const client = asks(world, 'www.b.com.svc.cluster.local');
+    denies(world, 'com.svc.cluster.local.');
+    world.context.written = () => {
+      throw new Error('a bug');
+    };
+    await Promise.resolve();
+    assert.deepEqual([client.replies, world.total('panics')], [[null], 1]);
+  });
+});

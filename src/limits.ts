@@ -123,6 +123,10 @@ export const cutSweepMs = 250;
 export const cutRefreshMs = 500;
 /** A name that turned out to exist, as namespaces do, is not asked about again for so long. */
 export const cutExistsMs = 600_000;
+/** The node's own search domains, as many as a pod may have; and the names of walks by which they are found. */
+export const nodeDomainsMax = 32;
+export const walksBegunMax = 256;
+export const walksBegunMs = 5_000;
 /** Questions of our own for each miss of a client, and how many may come at once; for cuts, and for the ends of walks. */
 export const extraQuestionsShare = 1 / 4;
 export const extraQuestionsBurst = 128;

@@ -125,7 +125,7 @@ export class DirectAnswers {
     if (this.#cached[row] === cachedSuccess && kept?.kind !== kindSuccess) return deferred;
     if (EntryWriter.bytesOf(out) > receiveSlotBytes) return deferred;
     const ref = this.#store(row, kept, came);
-    this.isUrgent = zone.learnsCuts && out.rcode === rcodeNxDomain;
+    this.isUrgent = zone.isCut && out.rcode === rcodeNxDomain;
     this.#begin(zone, family, slot);
     const bytes = this.#context.answerStored(packet, ref, 0, null);
     const base = counters.zoneBase(zone.ordinal);
@@ -335,7 +335,7 @@ export function keepFrom({
     if (old !== 0 && (cache.blocks.storedAtMs(old) > arrivedMs || isBetter(cache, old, keep, at))) return;
     cache.keep(at.store, keep, arrivedMs);
     const learnsOf = words[atWordRcode] === rcodeNxDomain ? 'denied' : 'exists';
-    if (at.zone.learnsCuts) denials[learnsOf](at.zone, keep.message.subarray(headerBytes, keep.questionEnd));
+    if (at.zone.isCut) denials[learnsOf](at.zone, keep.message.subarray(headerBytes, keep.questionEnd));
   };
 }
 

@@ -29,6 +29,7 @@ import {
 import type { Clock, Timer } from '../os/clock.js';
 import { isCutBy, isSameLabel, mayCut, podLabel, serviceLabel } from './cut.js';
 import type { ExtraQuestions } from './extra-questions.js';
+import type { SearchDomain, SearchDomains } from './search-domains.js';
 import type { ServedZone } from './zones.js';
 
 interface LearnedCutsDeps {
@@ -36,6 +37,7 @@ interface LearnedCutsDeps {
   readonly blocks: Blocks;
   readonly counters: Counters;
   readonly budget: ExtraQuestions;
+  readonly domains: Pick<SearchDomains, 'all' | 'beginsAt'>;
   /** Asks for the cache alone; false: it is being asked, or there is no room. Keeps the question. */
   ask(zone: ServedZone, question: Uint8Array): boolean;
 }
@@ -52,6 +54,12 @@ interface Learned {
   wasDenied: boolean;
   /** Until then the name counts as existing; 0: it may be denied. */
   existsUntilMs: number;
+}
+
+interface Candidate {
+  readonly question: Uint8Array;
+  /** It may be one, which exists. */
+  readonly isNamespace: boolean;
 }
 
 /** Candidates, from the zone down: `default.svc`, then `com.default.svc`. */
@@ -78,28 +86,35 @@ export class LearnedCuts {
 
   /** An upstream has denied this question of a client. Borrows it. */
   denied(zone: ServedZone, question: Uint8Array): void {
-    if (!zone.learnsCuts) return;
     const { blocks, clock } = this.#deps;
     const nowMs = clock.nowMs();
-    const candidates = cutCandidatesOf(zone, question);
-    if (!mayBeOutside(blocks, zone, question, nowMs)) return;
-    for (const [index, candidate] of candidates.entries()) {
+    const candidates = this.#candidatesOf(zone, question);
+    if (candidates.length === 0 || !this.#mayBeOutside(zone, question, nowMs)) return;
+    for (const [index, { question: candidate }] of candidates.entries()) {
       const known = this.#learned.get(keyOfCut(zone, candidate));
       if (known !== undefined && nowMs < known.existsUntilMs) continue;
       const ref = findFor(blocks, zone, candidate);
       const isFresh = ref !== 0 && nowMs < blocks.expiresAtMs(ref);
       if (isFresh && isCutBy(blocks, ref, nowMs)) return;
-      if (isFresh || (index + 1 < candidates.length && this.#isOfWalk(zone, candidates[index + 1], nowMs))) continue;
+      if (isFresh || (index + 1 < candidates.length && this.#isOfWalk(zone, candidates[index + 1].question, nowMs)))
+        continue;
       return this.#learn(zone, candidate, question, nowMs);
     }
   }
 
   /** A client's question has an answer: names above it are not asked about, as their denials would be untrue. */
   exists(zone: ServedZone, question: Uint8Array): void {
-    if (!zone.learnsCuts) return;
     const nowMs = this.#deps.clock.nowMs();
     const known = { below: null, askedAtMs: 0, provenAtMs: 0, wasDenied: false, existsUntilMs: nowMs + cutExistsMs };
-    for (const candidate of cutCandidatesOf(zone, question)) this.#remember({ zone, question: candidate, ...known });
+    for (const candidate of this.#candidatesOf(zone, question)) {
+      this.#remember({ zone, question: candidate.question, ...known });
+    }
+  }
+
+  /** Whether the name of this question for A turned out to exist, not long ago. */
+  isKnownToExist(zone: ServedZone, question: Uint8Array): boolean {
+    const known = this.#learned.get(keyOfCut(zone, question));
+    return known !== undefined && this.#deps.clock.nowMs() < known.existsUntilMs;
   }
 
   /**
@@ -108,14 +123,13 @@ export class LearnedCuts {
    * Borrows the question.
    */
   missed(zone: ServedZone, question: Uint8Array): Uint8Array | null {
-    if (!zone.learnsCuts || this.#learned.size === 0) return null;
+    if (this.#learned.size === 0) return null;
     const { blocks, clock } = this.#deps;
     const nowMs = clock.nowMs();
-    for (const [index, candidate] of cutCandidatesOf(zone, question).entries()) {
+    for (const [index, { question: candidate, isNamespace }] of this.#candidatesOf(zone, question).entries()) {
       const known = this.#learned.get(keyOfCut(zone, candidate));
       if ((known !== undefined && nowMs < known.existsUntilMs) || isFresh(blocks, zone, candidate, nowMs)) continue;
       // A namespace that is asked about for the first time exists most probably.
-      const isNamespace = index === 0 && labelsBelow(zone, candidate).length === 2;
       if (known !== undefined && isAsked(known, nowMs)) return known.wasDenied || !isNamespace ? candidate : null;
       if (known?.wasDenied && nowMs < known.provenAtMs + cutTrustedMs) {
         this.#renew(known, nowMs);
@@ -134,7 +148,7 @@ export class LearnedCuts {
    * its name exists.
    */
   answered(zone: ServedZone, question: Uint8Array, rcode: number | null): void {
-    if (!zone.learnsCuts || this.#learned.size === 0) return;
+    if (!zone.isCut || this.#learned.size === 0) return;
     const learned = this.#learned.get(keyOfCut(zone, question));
     if (learned === undefined) return;
     const { below } = learned;
@@ -158,7 +172,7 @@ export class LearnedCuts {
   /** Behind `com.svc` a walk comes to `com`. */
   #learnNext(zone: ServedZone, question: Uint8Array): void {
     const { blocks, clock } = this.#deps;
-    const labels = labelsBelow(zone, question);
+    const labels = zone.learnsCuts ? labelsBelow(zone, question) : [];
     if (labels.length !== 2 || !isSameLabel(question, labels[1], serviceLabel)) return;
     const nowMs = clock.nowMs();
     const next = joinedQuestion(question.subarray(0, labels[1]), question, labels[1] + serviceLabel.length);
@@ -194,17 +208,48 @@ export class LearnedCuts {
     if (this.#deps.ask(learned.zone, learned.question)) this.#deps.counters.count('cutsRefreshed');
   }
 
-  /** Behind `com.default.svc` a walk comes to `com.svc`, and behind that to `com`. */
+  /** Behind `com.default.svc` a walk comes to `com.svc`, behind that to `com`, and then to the node's search domains. */
   #renewNext(zone: ServedZone, question: Uint8Array, nowMs: number): void {
-    const { blocks, budget } = this.#deps;
     const [topAt, nextAt, ...others] = labelsBelow(zone, question);
     const top = question.subarray(topAt, nextAt);
     for (const at of [...others, question.length - 4 - zone.wire.length]) {
-      const next = joinedQuestion(top, question, at);
-      const known = this.#learned.get(keyOfCut(zone, next));
-      if (!known?.wasDenied || nowMs >= known.provenAtMs + cutTrustedMs || isFresh(blocks, zone, next, nowMs)) continue;
-      if (budget.spend(nowMs)) this.#renew(known, nowMs);
+      this.#renewEnded(zone, joinedQuestion(top, question, at), nowMs);
     }
+    for (const domain of this.#deps.domains.all) {
+      this.#renewEnded(domain.zone, inDomain(top, domain), nowMs);
+    }
+  }
+
+  #renewEnded(zone: ServedZone, question: Uint8Array, nowMs: number): void {
+    const { blocks, budget } = this.#deps;
+    const known = this.#learned.get(keyOfCut(zone, question));
+    if (!known?.wasDenied || nowMs >= known.provenAtMs + cutTrustedMs || isFresh(blocks, zone, question, nowMs)) return;
+    if (budget.spend(nowMs)) this.#renew(known, nowMs);
+  }
+
+  /** Names above this question's that may be denied, the highest first. */
+  #candidatesOf(zone: ServedZone, question: Uint8Array): Candidate[] {
+    if (!zone.isCut) return [];
+    const domainAt = this.#deps.domains.beginsAt(zone, question);
+    if (domainAt < 0) return zone.learnsCuts ? cutCandidatesOf(zone, question) : [];
+    const topAt = labelsBelow(zone, question).findLast((at) => at < domainAt) ?? 0;
+    if (topAt === 0 || !mayCut(question, topAt)) return [];
+    return [{ question: addressQuestion(question, topAt, question.length - 4), isNamespace: false }];
+  }
+
+  /**
+   * Whether what is denied may be an outside name with a search domain. Right below the zone a cluster DNS may have names
+   * by other rules, mostly for namespaces (`web.prod` for `web.prod.svc`), so there `prod.svc` has to be denied.
+   */
+  #mayBeOutside(zone: ServedZone, question: Uint8Array, nowMs: number): boolean {
+    const { blocks, domains } = this.#deps;
+    if (domains.beginsAt(zone, question) >= 0) return true;
+    const last = labelsBelow(zone, question).at(-1);
+    if (last === undefined || isSameLabel(question, last, serviceLabel)) return true;
+    const zoneAt = question.length - 4 - zone.wire.length;
+    const top = question.subarray(last, zoneAt);
+    const inService = joinedQuestion(Buffer.concat([top, serviceLabel]), question, zoneAt);
+    return isDeniedNow(blocks, zone, inService, nowMs);
   }
 
   /**
@@ -268,34 +313,26 @@ function isAsked({ below, askedAtMs }: Learned, nowMs: number): boolean {
   return below !== null && nowMs < askedAtMs + queryDeadlineCeilingMs;
 }
 
-/** Questions for A of the names above this one that may be denied, the highest first. */
-function cutCandidatesOf(zone: ServedZone, question: Uint8Array): Uint8Array[] {
+/** The same with the cluster's search domains. */
+function cutCandidatesOf(zone: ServedZone, question: Uint8Array): Candidate[] {
   const labels = labelsBelow(zone, question);
   const last = labels.length - 1;
   if (last < 1) return [];
   const isService = isSameLabel(question, labels[last], serviceLabel);
   if (isSameLabel(question, labels[last], podLabel)) return [];
   const first = isService ? last - 1 : last;
-  const candidates: Uint8Array[] = [];
+  const candidates: Candidate[] = [];
   for (let label = first; label >= 1 && candidates.length < (isService ? candidatesMax : 1); label--) {
     if (!mayCut(question, labels[label])) break;
-    candidates.push(addressQuestion(question, labels[label], question.length - 4));
+    const isNamespace = isService && label === first;
+    candidates.push({ question: addressQuestion(question, labels[label], question.length - 4), isNamespace });
   }
   return candidates;
 }
 
-/**
- * Whether what is denied may be an outside name with a search domain. Right below the zone a cluster DNS may have names by
- * other rules, mostly for namespaces (`web.prod` for `web.prod.svc`), so there `prod.svc` has to be denied.
- */
-function mayBeOutside(blocks: Blocks, zone: ServedZone, question: Uint8Array, nowMs: number): boolean {
-  const labels = labelsBelow(zone, question);
-  const last = labels.at(-1);
-  if (last === undefined || isSameLabel(question, last, serviceLabel)) return true;
-  const zoneAt = question.length - 4 - zone.wire.length;
-  const top = question.subarray(last, zoneAt);
-  const inService = joinedQuestion(Buffer.concat([top, serviceLabel]), question, zoneAt);
-  return isDeniedNow(blocks, zone, inService, nowMs);
+/** A of the label in this domain. */
+export function inDomain(label: Uint8Array, { wire }: SearchDomain): Uint8Array {
+  return addressQuestion(Buffer.concat([label, wire]), 0, label.length + wire.length);
 }
 
 /** A of the label in front of the end of the question's name, which begins at `at`. */

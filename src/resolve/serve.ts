@@ -40,7 +40,7 @@ export function serveFrom(deps: ServeDeps, tableOf: TableOf): Serve {
     if (zones.isGuarded && isTurnedAway(deps, zones, packet, client)) return;
     if (isServed(zones, packet, client, nowMs, null)) return;
     const sinceMs = client.receivedAtMs ?? nowMs;
-    if (!context.zone!.learnsCuts || !cuts.isOpenFor(packet)) return misses.wait(packet, client, sinceMs);
+    if (!cuts.isOpenFor(packet)) return misses.wait(packet, client, sinceMs);
     const above = denials.inPlaceOf(context.zone!, packet.subarray(headerBytes, context.query.questionEnd));
     if (above !== null) return hold(packet, client, above, sinceMs);
     // What was asked meanwhile has been read.

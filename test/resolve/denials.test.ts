@@ -104,3 +104,43 @@ describe('a query below a cut that has ended', () => {
     assert.deepEqual([client.replies, world.total('panics')], [[null], 1]);
   });
 });
+
+describe('a search domain of the node', () => {
+  const outside = '. {\n cache\n nxdomain_cut on\n forward . 192.0.2.2\n}\n';
+  /** A walk to a name under `com` has come to `corp.test`. */
+  const walked = (cuts: 'on' | 'off') => {
+    // Only the first block's answers are kept here.
+    const world = waiting(outside.replace(' on', ` ${cuts}`) + corefile);
+    asks(world, 'www.a.com.default.svc.cluster.local');
+    denies(world, 'www.a.com.default.svc.cluster.local.');
+    denies(world, 'default.svc.cluster.local.');
+    asks(world, 'www.a.com.corp.test');
+    denies(world, 'www.a.com.corp.test.');
+    return world;
+  };
+
+  it('has cuts as those of the cluster have, where its block has them', async () => {
+    const world = walked('on');
+    assert.ok(askedNames(world).includes('com.corp.test.'));
+    denies(world, 'com.corp.test.');
+    assert.equal(asks(world, 'www.b.com.corp.test').rcode, 'NXDOMAIN');
+    world.clock.passMs(30_000);
+    const held = asks(world, 'www.c.com.corp.test');
+    assert.deepEqual(askedNames(world).slice(-1), ['com.corp.test.']);
+    denies(world, 'com.corp.test.');
+    await Promise.resolve();
+    assert.equal(held.rcode, 'NXDOMAIN');
+    asks(world, 'www.b.com.else.test');
+    assert.deepEqual(askedNames(world).slice(-1), ['www.b.com.else.test.'], 'no other domain');
+  });
+
+  it('has none in a block without, and none above a name that exists', () => {
+    assert.ok(!askedNames(walked('off')).includes('com.corp.test.'));
+    const world = walked('on');
+    asks(world, 'www.b.net.corp.test');
+    world.asked.find(({ name }) => name === 'www.b.net.corp.test.')!.answers();
+    asks(world, 'www.c.net.corp.test');
+    denies(world, 'www.c.net.corp.test.');
+    assert.ok(!askedNames(world).includes('net.corp.test.'));
+  });
+});

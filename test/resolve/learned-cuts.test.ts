@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { kindDenial } from '../../src/cache/blocks.js';
-import { wireToName } from '../../src/dns/names.js';
+import { nameToWire, wireToName } from '../../src/dns/names.js';
 import { questionFor } from '../../src/dns/query.js';
 import {
   cutExistsMs,
@@ -15,12 +15,14 @@ import { ExtraQuestions } from '../../src/resolve/extra-questions.js';
 import {
   addressQuestion,
   findFor,
+  inDomain,
   isDeniedNow,
   joinedQuestion,
   keyOfCut,
   LearnedCuts,
   labelsBelow,
 } from '../../src/resolve/learned-cuts.js';
+import { SearchDomains } from '../../src/resolve/search-domains.js';
 import { answerFor } from '../cache/answers.js';
 import { ManualClock } from '../simulation/clock.js';
 import { fixture } from './context-fixture.js';
@@ -34,9 +36,10 @@ function learning(corefile = 'cluster.local {\n cache\n forward . 192.0.2.1\n}')
   const clock = new ManualClock();
   const asked: string[] = [];
   const budget = new ExtraQuestions(extraQuestionsPerSecondMax);
+  const domains = new SearchDomains();
   let hasRoom = true;
   const cuts = new LearnedCuts({
-    ...{ clock, budget, blocks: base.context.blocks, counters: base.context.counters },
+    ...{ clock, budget, domains, blocks: base.context.blocks, counters: base.context.counters },
     ask(of, what) {
       assert.equal(of, zone);
       if (hasRoom) asked.push(wireToName(what, 0).replace('.cluster.local.', ''));
@@ -125,6 +128,7 @@ describe('the names that are asked about', () => {
       );
       const cuts = new LearnedCuts({
         ...{ clock: new ManualClock(), budget: new ExtraQuestions(extraQuestionsPerSecondMax) },
+        domains: new SearchDomains(),
         ...{ blocks: base.context.blocks, counters: base.context.counters },
         ask: () => assert.fail('asked'),
       });
@@ -316,6 +320,12 @@ describe('questions', () => {
     );
     const asked = question('A.Com');
     assert.deepEqual(addressQuestion(asked, 2, asked.length - 4), Uint8Array.from(question('com')));
+  });
+
+  it('are made of a label and a search domain', () => {
+    const { zone } = learning();
+    const made = inDomain(Buffer.from('\x03Com'), { zone, wire: nameToWire('corp.test.') });
+    assert.deepEqual(made, Uint8Array.from(questionFor('com.corp.test.', typeA)));
   });
 
   it('are found in the cache', () => {

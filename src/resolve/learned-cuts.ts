@@ -204,6 +204,7 @@ export class LearnedCuts {
   /** Asks again for a cut that has ended, unless that is being done. */
   #renew(learned: Learned, nowMs: number): void {
     learned.askedAtMs = nowMs;
+    learned.existsUntilMs = 0;
     this.#remember(learned);
     if (this.#deps.ask(learned.zone, learned.question)) this.#deps.counters.count('cutsRefreshed');
   }

@@ -3,7 +3,7 @@
  */
 import { readQuery } from '../dns/query.js';
 import { copyOf } from '../dns/wire.js';
-import { headerBytes } from '../limits.js';
+import { headerBytes, waiterQueryBytesMax } from '../limits.js';
 import type { Client, Refresh, Refuse, Serve } from '../listen/client.js';
 import type { Clock } from '../os/clock.js';
 import type { Log } from '../os/log.js';
@@ -40,7 +40,8 @@ export function serveFrom(deps: ServeDeps, tableOf: TableOf): Serve {
     if (zones.isGuarded && isTurnedAway(deps, zones, packet, client)) return;
     if (isServed(zones, packet, client, nowMs, null)) return;
     const sinceMs = client.receivedAtMs ?? nowMs;
-    if (!cuts.isOpenFor(packet)) return misses.wait(packet, client, sinceMs);
+    const mayBeHeld = packet.length <= waiterQueryBytesMax && cuts.isOpenFor(packet);
+    if (!mayBeHeld) return misses.wait(packet, client, sinceMs);
     const above = denials.inPlaceOf(context.zone!, packet.subarray(headerBytes, context.query.questionEnd));
     if (above !== null) return hold(packet, client, above, sinceMs);
     // What was asked meanwhile has been read.

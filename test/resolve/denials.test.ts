@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { waiterQueryBytesMax } from '../../src/limits.js';
 import { query } from './context-fixture.js';
 import { AskedBy, soa, type WaitingFixture, waiting } from './waiting-fixture.js';
 
@@ -91,6 +92,18 @@ describe('a query below a cut that has ended', () => {
       world.asked.find(({ name }) => name === 'www.b.com.svc.cluster.local.')!.answers();
       assert.deepEqual([client.data, next.data], [['192.0.2.0'], ['192.0.2.0']]);
     }
+  });
+
+  it('is asked itself where it is too long to be kept', () => {
+    const world = ended();
+    const long = Buffer.concat([query('www.b.com.svc.cluster.local', 'A', {}), Buffer.alloc(waiterQueryBytesMax)]);
+    // Padding (RFC 7830).
+    const optDataAt = query('www.b.com.svc.cluster.local', 'A', {}).length;
+    long.writeUInt16BE(waiterQueryBytesMax, optDataAt - 2);
+    long.writeUInt16BE(12, optDataAt);
+    long.writeUInt16BE(waiterQueryBytesMax - 4, optDataAt + 2);
+    world.serve(long, new AskedBy(1, { address: '10.0.0.1', port: 4000 }));
+    assert.deepEqual(askedNames(world), ['www.b.com.svc.cluster.local.']);
   });
 
   it('loses no client to an exception', async () => {

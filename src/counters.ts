@@ -51,7 +51,7 @@ export const eventNames = [
   'upstreamDisturbedRetries', // questions asked again as something came to their UDP port that was not asked for
   'upstreamEdnsRetries', // questions asked again without OPT, which may be why they failed
   'cutsAsked', // names asked about because their denial would be one for many
-  'cutsRefreshed', // … again, because their denial is in use
+  'cutsRefreshed', // … again, because their denial is in use, or queries wait for it
   'cutsDenied', // … that were not: too many questions of our own
   'walksSeen', // first questions of a search path that were denied
   'walksAskedAhead', // … whose last question was asked at once

@@ -116,13 +116,19 @@ export const cutAncestorsMax = 6;
 export const learnedCutsMax = 1_024;
 /** A cut that answered so many queries is refreshed before it ends; a rarer one costs less when it is asked again. */
 export const cutUsesForRefresh = 3;
-/** Refreshes in a row; then the cut ends, so that a name which it denies wrongly is asked again within a minute. */
-export const cutRefreshesMax = 10;
+/** For so long a cut is asked again in place of what is below it, so that a name which it denies wrongly comes back. */
+export const cutTrustedMs = 55_000;
+/** A cut that has ended is remembered, to be asked again when somebody needs it. */
+export const cutRememberedMs = 600_000;
 /** The period of looking at learned cuts; they are refreshed in their last half second. */
 export const cutSweepMs = 250;
 export const cutRefreshMs = 500;
 /** A name that turned out to exist, as namespaces do, is not asked about again for so long. */
 export const cutExistsMs = 600_000;
+/** The node's own search domains, as many as a pod may have; and the names of walks by which they are found. */
+export const nodeDomainsMax = 32;
+export const walksBegunMax = 256;
+export const walksBegunMs = 5_000;
 /** Questions of our own for each miss of a client, and how many may come at once; for cuts, and for the ends of walks. */
 export const extraQuestionsShare = 1 / 4;
 export const extraQuestionsBurst = 128;

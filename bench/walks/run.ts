@@ -5,7 +5,6 @@
  */
 import { setTimeout as pause } from 'node:timers/promises';
 import { seededRandom } from '../../test/simulation/random.js';
-import type { Cuts } from '../../test/walks/corefile.js';
 import { type StubLibrary, type Walk, walkOn } from '../../test/walks/resolvers.js';
 import { openPod, openPods, startWalkSite, type WalkSite } from '../../test/walks/serving.js';
 import { newNames, provenLibraries, quietServices, walkAll } from '../../test/walks/walks.js';
@@ -25,6 +24,8 @@ interface WalkKind {
   readonly family: Walk['family'];
 }
 
+type MeasuredCuts = 'usual' | 'off';
+
 interface WalkSample {
   readonly questionsPerName: number;
   readonly tookMs: readonly number[];
@@ -39,14 +40,14 @@ interface RateSample extends WalkSample {
 export interface WalksFigures {
   readonly kinds: readonly {
     readonly kind: WalkKind;
-    readonly samples: Readonly<Record<Cuts, readonly WalkSample[]>>;
+    readonly samples: Readonly<Record<MeasuredCuts, readonly WalkSample[]>>;
   }[];
   readonly rates: readonly RateSample[];
 }
 
 const delayMs = 2;
 const roundTripsMeasured = 200;
-const walkRates = [100, 30, 10];
+const walkRates = [100, 30, 10, 3];
 const clock = { nowMs: () => performance.now() };
 
 /** Measures, and leaves nothing running. Throws when a lookup fails. */
@@ -72,7 +73,7 @@ export async function measureWalks(wish: WalksWish): Promise<WalksFigures> {
   return { kinds, rates };
 }
 
-async function whileSited<Value>(cuts: Cuts, use: (site: WalkSite) => Promise<Value>): Promise<Value> {
+async function whileSited<Value>(cuts: MeasuredCuts, use: (site: WalkSite) => Promise<Value>): Promise<Value> {
   const site = await startWalkSite({ cuts, services: quietServices(), delayMs });
   try {
     return await use(site);

@@ -176,12 +176,10 @@ const ofBlocks: BlockRules = {
       'write fewer hits, for example "prefetch 10 1m 25%"',
     );
   },
-  'search-path-upstream': ({ config }, whole) => {
-    const domains = clusterZones(whole.config);
-    const { cache, zones, nxdomainCut } = config;
-    if (cache === null || !zones.some(({ zone }) => domains.has(zone))) return [];
-    const why = nxdomainCut === false ? 'nxdomain_cut is off' : whyNoCut(config);
-    if (why === null) return [];
+  'search-path-upstream': (block, whole) => {
+    const { config } = block;
+    const why = whyStepsUpstream(block, whole);
+    if (config.cache === null || why === null) return [];
     return adviceOf(
       config.at,
       `every new outside name costs one query upstream for each step of its search path, because ${why}`,
@@ -362,6 +360,20 @@ function takesAllOf(earlier: ForwardConfig, later: ForwardConfig): boolean {
 }
 
 /** Whether `disable` means every zone of the block. */
+/** Why the steps of a walk through the cluster's search domains go upstream from this block; null: they do not, or not from here. */
+function whyStepsUpstream(block: Advised, { config, deps }: Whole): string | null {
+  const { cache, forwards, zones, nxdomainCut } = block.config;
+  const domains = clusterZones(config);
+  if (zones.some(({ zone }) => domains.has(zone))) {
+    if (nxdomainCut === false) return 'nxdomain_cut is off';
+    return isEverywhere(block, cache?.denialDisabled ?? null) ? 'denials are not cached' : whyNoCut(block.config);
+  }
+  const address = deps.clusterDns.endpoint?.address;
+  const isForAll = domains.size === 0 && zones.some(({ zone }) => zone === '.');
+  const asksCluster = forwards.some((forward) => plainEndpoints(forward).some((each) => each.address === address));
+  return isForAll && asksCluster ? 'no server block is for the cluster domain alone' : null;
+}
+
 function isEverywhere({ config }: Advised, disabled: readonly string[] | null): boolean {
   return disabled !== null && coversAll(disabled, config.zones);
 }

@@ -35,7 +35,7 @@ export class DirectAsker implements DirectAsking<ZoneTable> {
   /** The context has deferred the packet: answers it if its answer is on its way to the cache; else `deferred`. */
   answerRecent({ packet, length, nowMs }: Received): number {
     const { context, clock } = this.#deps;
-    this.#mayAsk = mayAskDirectly(context, length);
+    this.#mayAsk = mayAskDirectly(context, packet, length);
     if (!this.#mayAsk) return deferred;
     this.#answers ??= new DirectAnswers(context, clock);
     const bytes = this.#answers.answerRecent(packet, length, nowMs);

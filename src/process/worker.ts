@@ -18,7 +18,7 @@ import { WorkerLoop } from '../listen/worker-loop.js';
 import { systemClock } from '../os/clock.js';
 import { kernelRandom } from '../os/kernel-random.js';
 import { loadSystemCalls } from '../os/system-calls.js';
-import { DenialCuts } from '../resolve/cut.js';
+import { DenialCuts, stepOf } from '../resolve/cut.js';
 import { answerNow, deferred, originOf } from '../resolve/fast-path.js';
 import { edeNoReachableAuthority, Prng, RecentRefreshes, WorkerContext } from '../resolve/worker-context.js';
 import type { ZoneTable } from '../resolve/zones.js';
@@ -94,8 +94,8 @@ const loop = new WorkerLoop<ZoneTable>(
         // What the worker remembers of the name itself comes first.
         const recently = asking === null ? deferred : asking.answerRecent(received);
         if (recently !== deferred) return recently;
-        const cut = cuts.answer(packet, length, nowMs);
-        if (cut !== deferred && table.asksAhead && cuts.beginsWalk(packet)) {
+        const cut = cuts.answer(packet, length, nowMs, null);
+        if (cut !== deferred && table.asksAhead && stepOf(context, packet) === 'first') {
           isWalk = true;
           context.refreshDue = true;
         }

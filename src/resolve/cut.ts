@@ -47,6 +47,8 @@ function isLabel(bytes: Uint8Array, at: number, label: Uint8Array): boolean {
 
 /** The label that has namespaces below it; it exists. */
 export const serviceLabel = Buffer.from('\x03svc');
+/** The label below which names are of addresses. */
+export const podLabel = Buffer.from('\x03pod');
 
 /** Whether the label at `at` is this one, with its length before it. */
 export function isSameLabel(name: Uint8Array, at: number, label: Uint8Array): boolean {
@@ -63,40 +65,59 @@ export class DenialCuts {
     this.#cached = { blocks, query, lookup: newCutLookup() };
   }
 
-  /** Answers the packet that the context's `answerNow` has just deferred from a cut, or returns `deferred`. */
-  answer(packet: Uint8Array, length: number, nowMs: number): number {
-    const context = this.#context;
-    const { zone, query, blocks, counters } = context;
-    if (zone === null || !zone.isCut || (zone.defers !== 0 && context.role === 'worker')) return deferred;
-    if (!isForCuts(query)) return deferred;
-    const byPolicy = query.type === typeAaaa && zone.aaaa !== aaaaForward;
+  /** Whether the packet that the context's `answerNow` has just deferred would be answered from a cut, if there is one. */
+  isOpenFor(packet: Uint8Array): boolean {
+    const { zone, query, block, blocks, role } = this.#context;
+    if (zone === null || !zone.isCut || (zone.defers !== 0 && role === 'worker') || !isForCuts(query)) return false;
     // An answer that has expired may still be used, or be preferred to a denial.
-    const own = byPolicy ? findAddress(this.#cached, zone, packet, headerBytes) : context.block;
-    if (own !== 0 && (blocks.kind(own) !== kindDenial || isForKernelAgain(blocks, zone, own))) return deferred;
+    const own = isByPolicy(zone, query) ? findAddress(this.#cached, zone, packet, headerBytes) : block;
+    return own === 0 || (blocks.kind(own) === kindDenial && !isForKernelAgain(blocks, zone, own));
+  }
+
+  /** Answers that packet from a cut, or returns `deferred`. `sinceMs` not null: it has waited for the cut since then. */
+  answer(packet: Uint8Array, length: number, nowMs: number, sinceMs: number | null): number {
+    if (!this.isOpenFor(packet)) return deferred;
+    const context = this.#context;
+    const { query, blocks, counters } = context;
+    const zone = context.zone!;
     const ref = findCut(this.#cached, zone, packet, nowMs);
     if (ref === 0) return deferred;
-    if (byPolicy) return denyAaaa(context, packet, length, zone, rcodeNxDomain);
+    if (isByPolicy(zone, query)) return denyAaaa(context, packet, length, zone, rcodeNxDomain);
     const ageSeconds = zone.cache!.keepTtl ? 0 : Math.floor((nowMs - blocks.storedAtMs(ref)) / 1000);
     const bytes = context.answerBelow(packet, ref, ageSeconds);
     if (bytes === 0) return deferred;
     context.block = ref;
-    blocks.touchForOther(ref, nowMs);
+    if (sinceMs === null) blocks.touchForOther(ref, nowMs);
     const base = counters.zoneBase(zone.ordinal);
     counters.zones[base + zonePlaces.cacheRequests]++;
-    counters.zones[base + zonePlaces.hitsDenial]++;
+    counters.zones[base + (sinceMs === null ? zonePlaces.hitsDenial : zonePlaces.misses)]++;
     counters.zones[base + zonePlaces.cutAnswers]++;
-    context.count(base, byCache, length, bytes, 0);
+    context.count(base, byCache, length, bytes, sinceMs === null ? 0 : (nowMs - sinceMs) / 1000);
     return bytes;
   }
+}
 
-  /** Whether the packet that was read, and answered from a cut, looks like the first step of a walk (walks.ts). */
-  beginsWalk(packet: Uint8Array): boolean {
-    const { zone, query } = this.#context;
-    if (!zone!.learnsCuts || query.labelCount < 4) return false;
-    const serviceAt = query.nameEnd - zone!.wire.length - serviceLabel.length;
-    const own = query.labels[3];
-    return serviceAt >= own && isSameLabel(packet, serviceAt, serviceLabel);
-  }
+type StepKind = 'first' | 'last' | 'none';
+
+/**
+ * Which step of a walk through the cluster's search domains a query looks like: two labels or more in front of a namespace
+ * (`www.com.default.svc`; the second step of a longer name looks so too), or in front of the zone (`www.com`).
+ */
+export function stepOf({ zone, query }: Pick<WorkerContext, 'zone' | 'query'>, packet: Uint8Array): StepKind {
+  if (zone === null || !zone.learnsCuts || (query.type !== typeA && query.type !== typeAaaa)) return 'none';
+  const { labels, labelCount, nameEnd } = query;
+  const zoneAt = nameEnd - zone.wire.length;
+  let below = labelCount;
+  while (below > 0 && labels[below - 1] >= zoneAt) below--;
+  if (below < 2) return 'none';
+  const last = labels[below - 1];
+  // `web.default.svc` is a service.
+  if (isSameLabel(packet, last, serviceLabel)) return below < 4 ? 'none' : 'first';
+  return isSameLabel(packet, last, podLabel) ? 'none' : 'last';
+}
+
+function isByPolicy({ aaaa }: ServedZone, { type }: Query): boolean {
+  return type === typeAaaa && aaaa !== aaaaForward;
 }
 
 /**

@@ -12,6 +12,7 @@ import { ExtraQuestions } from './extra-questions.js';
 import { LearnedCuts } from './learned-cuts.js';
 import type { Pending, Waiter } from './pending.js';
 import type { Route } from './route.js';
+import { SearchDomains } from './search-domains.js';
 import { Walks } from './walks.js';
 import type { ServedZone } from './zones.js';
 
@@ -27,14 +28,19 @@ interface DenialsDeps {
 export class Denials {
   readonly #forCuts = new ExtraQuestions(extraQuestionsPerSecondMax);
   readonly #forWalks = new ExtraQuestions(askedAheadPerSecondMax);
+  readonly #clock: Clock;
+  readonly #domains = new SearchDomains();
   readonly #cuts: LearnedCuts;
   readonly #walks: Walks;
 
   constructor(deps: DenialsDeps) {
     const { clock, misses } = deps;
     const ask = (zone: ServedZone, question: Uint8Array) => misses().askFor(zone, question, clock.nowMs());
-    this.#cuts = new LearnedCuts({ ...deps, ask, budget: this.#forCuts });
-    this.#walks = new Walks({ ...deps, ask, budget: this.#forWalks });
+    const domains = this.#domains;
+    this.#clock = clock;
+    this.#cuts = new LearnedCuts({ ...deps, domains, ask, budget: this.#forCuts });
+    const exists = (zone: ServedZone, question: Uint8Array) => this.#cuts.isKnownToExist(zone, question);
+    this.#walks = new Walks({ ...deps, domains, exists, ask, budget: this.#forWalks });
   }
 
   /** Learned cuts in force. */
@@ -46,6 +52,11 @@ export class Denials {
   missed(): void {
     this.#forCuts.missed();
     this.#forWalks.missed();
+  }
+
+  /** What is asked in place of a client's question: see `LearnedCuts.missed`. */
+  inPlaceOf(zone: ServedZone, question: Uint8Array): Uint8Array | null {
+    return this.#cuts.missed(zone, question);
   }
 
   /** An upstream's outcome, which is cached by now, and who has waited for it. Borrows all. */
@@ -68,7 +79,8 @@ export class Denials {
 
   /** A client's question was denied, and the denial is cached. Borrows the question. */
   denied(zone: ServedZone, question: Uint8Array): void {
-    if (!zone.learnsCuts) return;
+    if (!zone.isCut) return;
+    this.#domains.denied(zone, question, this.#clock.nowMs());
     this.#cuts.denied(zone, question);
     this.#walks.denied(zone, question);
   }
@@ -80,6 +92,7 @@ export class Denials {
 
   /** Other zones may be served now. */
   clear(): void {
+    this.#domains.clear();
     this.#cuts.clear();
     this.#walks.clear();
   }

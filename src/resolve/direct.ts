@@ -26,6 +26,7 @@ import {
 import { directQueriesMax, headerBytes, receiveSlotBytes, recentAnswerMs, waiterQueryBytesMax } from '../limits.js';
 import type { Clock } from '../os/clock.js';
 import { type Kept, keeping, keepOf } from './cacheability.js';
+import { stepOf } from './cut.js';
 import type { Denials } from './denials.js';
 import { deferred, keyOf } from './fast-path.js';
 import { typeHinfo } from './loop.js';
@@ -124,7 +125,7 @@ export class DirectAnswers {
     if (this.#cached[row] === cachedSuccess && kept?.kind !== kindSuccess) return deferred;
     if (EntryWriter.bytesOf(out) > receiveSlotBytes) return deferred;
     const ref = this.#store(row, kept, came);
-    this.isUrgent = zone.learnsCuts && out.rcode === rcodeNxDomain;
+    this.isUrgent = zone.isCut && out.rcode === rcodeNxDomain;
     this.#begin(zone, family, slot);
     const bytes = this.#context.answerStored(packet, ref, 0, null);
     const base = counters.zoneBase(zone.ordinal);
@@ -192,13 +193,15 @@ export class DirectAnswers {
 }
 
 /** Whether a worker may ask about the packet of `length` bytes that its context has just deferred. */
-export function mayAskDirectly(context: WorkerContext, length: number): boolean {
+export function mayAskDirectly(context: WorkerContext, packet: Uint8Array, length: number): boolean {
   const { zone, query, block } = context;
   if (zone === null || zone.asks === null || length > waiterQueryBytesMax) return false;
   // A cached answer that only the main thread can send.
   if (block !== 0 && context.isTooLarge(block)) return false;
   // Without RD the answer is one upstream's own view; with DO or CD it has another key; HINFO may be the loop probe.
   if (!query.recursionDesired || keyOf(query) !== 0 || query.type === typeHinfo) return false;
+  // The main thread may ask for a cut in its place.
+  if (stepOf(context, packet) !== 'none') return false;
   return query.type !== typeAaaa || zone.aaaa === aaaaForward;
 }
 
@@ -332,7 +335,7 @@ export function keepFrom({
     if (old !== 0 && (cache.blocks.storedAtMs(old) > arrivedMs || isBetter(cache, old, keep, at))) return;
     cache.keep(at.store, keep, arrivedMs);
     const learnsOf = words[atWordRcode] === rcodeNxDomain ? 'denied' : 'exists';
-    if (at.zone.learnsCuts) denials[learnsOf](at.zone, keep.message.subarray(headerBytes, keep.questionEnd));
+    if (at.zone.isCut) denials[learnsOf](at.zone, keep.message.subarray(headerBytes, keep.questionEnd));
   };
 }
 

@@ -88,6 +88,21 @@ export class Misses {
     this.#getFor(this.#question(zone, packet, askedAtMs, waiter.wants, depth), packet, client, waiter);
   }
 
+  /**
+   * The client waits for the answer to another question than its own, which is asked unless it is under way. `over` is
+   * called in a later turn, with or without an answer. The context reads the question.
+   */
+  waitForOther(zone: ServedZone, question: Uint8Array, { remote, local }: Client, over: () => void): void {
+    const { context, clock } = this.#deps;
+    const packet = ownQuery({ question, recursionDesired: true, checkingDisabled: false, dnssecOk: false });
+    if (readQuery(packet, packet.length, context.query) !== 'ok') return over();
+    const ended = () => queueMicrotask(over);
+    context.zone = zone;
+    const asker: Client = { transport: overTcp, remote, local, reply() {} };
+    const ours = { answered: ended, failed: ended };
+    this.waitForSubquery(packet, asker, { askedAtMs: clock.nowMs(), depth: 0, ours });
+  }
+
   /** Answers the packet that the context has read from what is cached: there is no room for it to wait. */
   refuse(packet: Uint8Array, client: Client, nowMs: number): void {
     const { context } = this.#deps;

@@ -2,7 +2,8 @@
  * The main thread's way in: the spine, then `Misses`. An exception, a bug of ours, costs its own packet and a count.
  */
 import { readQuery } from '../dns/query.js';
-import { headerBytes } from '../limits.js';
+import { copyOf } from '../dns/wire.js';
+import { headerBytes, waiterQueryBytesMax } from '../limits.js';
 import type { Client, Refresh, Refuse, Serve } from '../listen/client.js';
 import type { Clock } from '../os/clock.js';
 import type { Log } from '../os/log.js';
@@ -19,9 +20,9 @@ export interface ServeDeps {
   readonly clock: Clock;
   readonly log: Log;
   readonly context: WorkerContext;
-  readonly cuts: Pick<DenialCuts, 'answer'>;
-  readonly denials: Pick<Denials, 'cut'>;
-  readonly misses: Pick<Misses, 'wait' | 'refresh' | 'refuse'>;
+  readonly cuts: Pick<DenialCuts, 'answer' | 'isOpenFor'>;
+  readonly denials: Pick<Denials, 'cut' | 'inPlaceOf'>;
+  readonly misses: Pick<Misses, 'wait' | 'waitForOther' | 'refresh' | 'refuse'>;
   readonly routes: Pick<WeakMap<ServedZone, Route>, 'get'>;
   readonly answerWatch: AnswerWatch;
 }
@@ -35,23 +36,56 @@ export function serveFrom(deps: ServeDeps, tableOf: TableOf): Serve {
 
   function serve(packet: Uint8Array, client: Client): void {
     const nowMs = clock.nowMs();
-    context.transport = client.transport;
-    context.family = client.remote.address.includes(':') ? 1 : 0;
-    const zones = tableOf(client.remote.address);
+    const zones = begin(client);
     if (zones.isGuarded && isTurnedAway(deps, zones, packet, client)) return;
+    if (isServed(zones, packet, client, nowMs, null)) return;
+    const sinceMs = client.receivedAtMs ?? nowMs;
+    const mayBeHeld = packet.length <= waiterQueryBytesMax && cuts.isOpenFor(packet);
+    if (!mayBeHeld) return misses.wait(packet, client, sinceMs);
+    const above = denials.inPlaceOf(context.zone!, packet.subarray(headerBytes, context.query.questionEnd));
+    if (above !== null) return hold(packet, client, above, sinceMs);
+    // What was asked meanwhile has been read.
+    readQuery(packet, packet.length, context.query);
+    misses.wait(packet, client, sinceMs);
+  }
+
+  /** The client waits for the denial of a name above; if that does not come, its own question is asked. */
+  function hold(packet: Uint8Array, client: Client, above: Uint8Array, sinceMs: number): void {
+    const kept = copyOf(packet, 0, packet.length);
+    const serveHeld = guarded(deps, () => {
+      if (!isServed(begin(client), kept, client, clock.nowMs(), sinceMs)) misses.wait(kept, client, sinceMs);
+    });
+    misses.waitForOther(context.zone!, above, client, () => serveHeld(kept, client));
+  }
+
+  function begin({ transport, remote }: Client): ZoneTable {
+    context.transport = transport;
+    context.family = remote.address.includes(':') ? 1 : 0;
+    return tableOf(remote.address);
+  }
+
+  /** Answers at once, or returns false: the query has to wait. `heldSinceMs` not null: it has waited for a cut. */
+  function isServed(
+    zones: ZoneTable,
+    packet: Uint8Array,
+    client: Client,
+    nowMs: number,
+    heldSinceMs: number | null,
+  ): boolean {
     const known = answerNow(context, zones, packet, packet.length, nowMs);
-    const bytes = known === deferred ? cuts.answer(packet, packet.length, nowMs) : known;
-    if (bytes === deferred) return misses.wait(packet, client, client.receivedAtMs ?? nowMs);
-    if (bytes === dropped) return client.reply(null);
-    client.reply(context.written(bytes));
+    const bytes = known === deferred ? cuts.answer(packet, packet.length, nowMs, heldSinceMs) : known;
+    if (bytes === deferred) return false;
+    client.reply(bytes === dropped ? null : context.written(bytes));
+    if (bytes === dropped) return true;
+    const sinceMs = heldSinceMs ?? client.receivedAtMs ?? nowMs;
     if (answerWatch.isWatched) {
       const origin = originOf(context, context.slot.bytes[3] & 0x0f, nowMs);
-      const durationMs = clock.nowMs() - (client.receivedAtMs ?? nowMs);
-      answerWatch.answered(context.slot, client, { origin, bytes, durationMs });
+      answerWatch.answered(context.slot, client, { origin, bytes, durationMs: clock.nowMs() - sinceMs });
     }
-    if (context.zone !== null && context.zone.defers !== 0) log(deps, packet, client, bytes, nowMs);
+    if (context.zone !== null && context.zone.defers !== 0) log(deps, packet, client, bytes, heldSinceMs ?? nowMs);
     if (context.refreshDue) misses.refresh(packet, client, nowMs);
     if (known === deferred) denials.cut(context.zone!, packet.subarray(headerBytes, context.query.questionEnd));
+    return true;
   }
 
   return guarded(deps, serve);

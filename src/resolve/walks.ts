@@ -8,7 +8,8 @@
  *   www.example.com                             asked now, so that the client finds it asked or answered
  *
  * Only where cuts say that the two steps between are denied too: `web.other` walked from `default` ends at
- * `web.other.svc.cluster.local`, and nobody outside is to hear of it.
+ * `web.other.svc.cluster.local`, and nobody outside is to hear of it. The same goes for `web.prod`, where `prod` exists in
+ * one of the node's own search domains (search-domains.ts).
  */
 import type { Blocks } from '../cache/blocks.js';
 import type { Counters } from '../counters.js';
@@ -17,8 +18,17 @@ import { askedAheadMax, askedAheadMs, cutSweepMs } from '../limits.js';
 import type { Clock, Timer } from '../os/clock.js';
 import { isSameLabel, mayCut, serviceLabel } from './cut.js';
 import type { ExtraQuestions } from './extra-questions.js';
-import { addressQuestion, findFor, isDeniedNow, joinedQuestion, keyOfCut, labelsBelow } from './learned-cuts.js';
+import {
+  addressQuestion,
+  findFor,
+  inDomain,
+  isDeniedNow,
+  joinedQuestion,
+  keyOfCut,
+  labelsBelow,
+} from './learned-cuts.js';
 import type { Route } from './route.js';
+import type { SearchDomains } from './search-domains.js';
 import { aaaaForward, mayAskAhead, type ServedZone } from './zones.js';
 
 interface WalksDeps {
@@ -27,6 +37,9 @@ interface WalksDeps {
   readonly counters: Counters;
   readonly budget: ExtraQuestions;
   readonly routes: { get(zone: ServedZone): Route | undefined };
+  readonly domains: Pick<SearchDomains, 'all' | 'begun'>;
+  /** Whether the name of this question for A turned out to exist. */
+  exists(zone: ServedZone, question: Uint8Array): boolean;
   /** As for learned cuts. */
   ask(zone: ServedZone, question: Uint8Array): boolean;
 }
@@ -52,12 +65,14 @@ export class Walks {
   denied(zone: ServedZone, question: Uint8Array): void {
     const walk = zone.learnsCuts ? walkOf(zone, question) : null;
     if (walk === null) return;
-    const { blocks, clock, counters, budget, routes, ask } = this.#deps;
+    const { blocks, clock, counters, budget, routes, domains, exists, ask } = this.#deps;
     const nowMs = clock.nowMs();
     // The second step of a walk looks like a first one in a namespace `com`.
     if (isDeniedNow(blocks, zone, walk.namespace, nowMs)) return;
     counters.count('walksSeen');
+    domains.begun(zone, walk.last, nowMs);
     if (!walk.between.every((step) => isDeniedNow(blocks, zone, step, nowMs))) return;
+    for (const domain of domains.all) if (exists(domain.zone, inDomain(walk.top, domain))) return;
     const home = routes.get(zone)?.homeOf(walk.last) ?? null;
     if (home === null || !isAskedAhead(home, routes.get(home), u16(question, question.length - 4))) return;
     const ref = findFor(blocks, home, walk.last);
@@ -113,6 +128,8 @@ export class Walks {
 interface WalkSteps {
   /** Of the namespace that the first step is in. */
   readonly namespace: Uint8Array;
+  /** The last label of the name itself. */
+  readonly top: Uint8Array;
   /** The names whose denials deny the steps between the first and the last. */
   readonly between: readonly Uint8Array[];
   /** The question for the name itself, of the first step's type. */
@@ -135,7 +152,7 @@ function walkOf(zone: ServedZone, question: Uint8Array): WalkSteps | null {
   const top = question.subarray(topAt, namespaceAt);
   const ofDomain = [serviceAt, question.length - 4 - zone.wire.length].map((at) => joinedQuestion(top, question, at));
   const namespace = addressQuestion(question, namespaceAt, question.length - 4);
-  return { namespace, between: ofDomain, last: nameQuestion(question, namespaceAt) };
+  return { namespace, top, between: ofDomain, last: nameQuestion(question, namespaceAt) };
 }
 
 /** The same type and class for the labels before `end`, in the client's spelling. */

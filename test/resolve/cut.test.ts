@@ -6,7 +6,7 @@ import { nameToWire } from '../../src/dns/names.js';
 import { Normaliser } from '../../src/dns/normalise.js';
 import { cutAncestorsMax } from '../../src/limits.js';
 import { keeping, keepOf } from '../../src/resolve/cacheability.js';
-import { DenialCuts, isCutBy, mayCut } from '../../src/resolve/cut.js';
+import { DenialCuts, isCutBy, mayCut, stepOf } from '../../src/resolve/cut.js';
 import { deferred } from '../../src/resolve/fast-path.js';
 import { hashKey } from '../dns/hash-key.js';
 import { type Decoded, fixture, query } from './context-fixture.js';
@@ -43,12 +43,16 @@ function cutting(text = corefile, role: 'main' | 'worker' = 'worker') {
       return cache.keep(store, keepOf(out, kept, { zoneId: zone.zoneId, key: 0 }), nowMs);
     },
     /** The answer from a cut, or null where the packet stays deferred. */
-    cut(packet: Buffer, nowMs = 0): Decoded | null {
+    cut(packet: Buffer, nowMs = 0, sinceMs: number | null = null): Decoded | null {
       assert.equal(base.ask(packet, nowMs), 'handed over');
-      const bytes = cuts.answer(packet, packet.length, nowMs);
+      const bytes = cuts.answer(packet, packet.length, nowMs, sinceMs);
       return bytes === deferred ? null : (packets.decode(Buffer.from(context.slot.bytes.slice(0, bytes))) as Decoded);
     },
-    number: (place: 'cutAnswers' | 'hitsDenial' | 'cacheRequests') =>
+    isOpenFor(packet: Buffer): boolean {
+      assert.equal(base.ask(packet, 0), 'handed over');
+      return cuts.isOpenFor(packet);
+    },
+    number: (place: 'cutAnswers' | 'hitsDenial' | 'cacheRequests' | 'misses') =>
       context.counters.zones[context.counters.zoneBase(zone.ordinal) + zonePlaces[place]],
   };
 }
@@ -64,6 +68,23 @@ describe('an answer from a cut', () => {
       [1, 1, 1],
     );
     assert.deepEqual([world.cache.blocks.hits(ref), world.cache.blocks.wasHit(ref)], [1, before]);
+  });
+
+  it('is counted as a miss where the client has waited for the cut, and as no use of it', () => {
+    const world = cutting();
+    const ref = world.keeps('com.default.svc.cluster.local');
+    assert.equal(world.cut(query('a.com.default.svc.cluster.local', 'A'), 20, 10)?.rcode, 'NXDOMAIN');
+    const numbers = (['cutAnswers', 'hitsDenial', 'misses', 'cacheRequests'] as const).map(world.number);
+    assert.deepEqual([...numbers, world.cache.blocks.hits(ref)], [1, 0, 1, 1, 0]);
+  });
+
+  it('may be waited for by what it would answer, and by nothing else', () => {
+    const world = cutting();
+    const name = 'a.com.default.svc.cluster.local';
+    assert.equal(world.isOpenFor(query(name, 'A')), true);
+    assert.equal(world.isOpenFor(query(name, 'TXT')), false);
+    assert.equal(world.isOpenFor(query(name, 'A', { dnssecOk: true })), false);
+    assert.equal(cutting(corefile.replace('cache', 'cache\n nxdomain_cut off')).isOpenFor(query(name, 'A')), false);
   });
 
   it('comes from a bounded number of names, from the zone down, and never from the zone or the name itself', () => {
@@ -156,6 +177,33 @@ describe('an answer from a cut', () => {
     world.cache.blocks.doubles[(ref + 16) >> 3] = 100_000;
     assert.equal(isCutBy(world.cache.blocks, ref, 60_000), true);
     assert.equal(world.cut(query('b.a.cluster.local', 'A'), 60_000), null);
+  });
+});
+
+describe('stepOf', () => {
+  it('tells the first and the last step of a walk from names of services and pods', () => {
+    const { ask, context } = cutting();
+    for (const [name, type, expected] of [
+      ['www.com.default.svc', 'A', 'first'],
+      ['www.a.com.default.SVC', 'AAAA', 'first'],
+      ['www.a.com.svc', 'A', 'first'],
+      ['www.com', 'A', 'last'],
+      ['www.com.default.svc', 'SRV', 'none'],
+      ['web.default.svc', 'A', 'none'],
+      ['default.svc', 'A', 'none'],
+      ['com', 'A', 'none'],
+      ['10-0-0-1.default.pod', 'A', 'none'],
+    ] as const) {
+      const packet = query(`${name}.cluster.local`, type);
+      ask(packet, 0);
+      assert.equal(stepOf(context, packet), expected, name);
+    }
+    const apart = cutting(corefile.replace('cache', 'cache\n nxdomain_cut off'));
+    const packet = query('www.com.cluster.local', 'A');
+    apart.ask(packet, 0);
+    assert.equal(stepOf(apart.context, packet), 'none');
+    apart.context.zone = null;
+    assert.equal(stepOf(apart.context, packet), 'none');
   });
 });
 

@@ -70,7 +70,7 @@ function newWorker(corefile = plain) {
     asks(packet: Uint8Array, body: Uint8Array, durationMs = 3): number {
       const arrivedMs = clock.nowMs();
       this.defers(packet);
-      assert.equal(mayAskDirectly(context, packet.length), true);
+      assert.equal(mayAskDirectly(context, packet, packet.length), true);
       answers.began(row, 'asked');
       clock.passMs(durationMs);
       const came = { message: Buffer.from(body), durationMs, arrivedMs, nowMs: clock.nowMs() };
@@ -133,7 +133,7 @@ describe('mayAskDirectly', () => {
   const may = (packet: Buffer, corefile = plain, length = packet.length): boolean => {
     const worker = newWorker(corefile);
     worker.defers(packet);
-    return mayAskDirectly(worker.context, length);
+    return mayAskDirectly(worker.context, packet, length);
   };
   const changed = (at: number, change: (byte: number) => number): Buffer => {
     const packet = query('a.test', 'A', {});
@@ -155,6 +155,12 @@ describe('mayAskDirectly', () => {
 
   it('is not for what may be the loop probe', () => {
     assert.equal(may(query('a.test', 'HINFO')), false);
+  });
+
+  it('is not for a step of a walk, in whose place a cut may be asked about', () => {
+    const cluster = block('cluster.local', 'cache');
+    assert.equal(may(query('www.com.default.svc.cluster.local', 'A'), cluster), false);
+    assert.equal(may(query('web.default.svc.cluster.local', 'A'), cluster), true);
   });
 
   it('is not for AAAA that the A decides, and for that A', () => {
@@ -180,7 +186,7 @@ describe('mayAskDirectly', () => {
     for (const corefile of corefiles) assert.equal(may(asked, corefile), false, corefile);
     const { context } = newWorker();
     context.zone = null;
-    assert.equal(mayAskDirectly(context, asked.length), false);
+    assert.equal(mayAskDirectly(context, asked, asked.length), false);
   });
 
   it('is so where the cached answer is stale, and not where it is only too long for a worker', () => {
@@ -194,7 +200,7 @@ describe('mayAskDirectly', () => {
       const answer = answerFor('a.test', { zoneId: zone('.').zoneId, records });
       cache.keep(store, answer, clock.nowMs() - (isStale ? 31_000 : 0));
       worker.defers(asked);
-      assert.equal(mayAskDirectly(worker.context, asked.length), expected, `${records} ${isStale}`);
+      assert.equal(mayAskDirectly(worker.context, asked, asked.length), expected, `${records} ${isStale}`);
     }
   });
 });

@@ -1,19 +1,28 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { kindDenial } from '../../src/cache/blocks.js';
-import { wireToName } from '../../src/dns/names.js';
+import { nameToWire, wireToName } from '../../src/dns/names.js';
 import { questionFor } from '../../src/dns/query.js';
-import { cutExistsMs, extraQuestionsPerSecondMax, learnedCutsMax, queryDeadlineCeilingMs } from '../../src/limits.js';
+import {
+  cutExistsMs,
+  cutRememberedMs,
+  cutTrustedMs,
+  extraQuestionsPerSecondMax,
+  learnedCutsMax,
+  queryDeadlineCeilingMs,
+} from '../../src/limits.js';
 import { ExtraQuestions } from '../../src/resolve/extra-questions.js';
 import {
   addressQuestion,
   findFor,
+  inDomain,
   isDeniedNow,
   joinedQuestion,
   keyOfCut,
   LearnedCuts,
   labelsBelow,
 } from '../../src/resolve/learned-cuts.js';
+import { SearchDomains } from '../../src/resolve/search-domains.js';
 import { answerFor } from '../cache/answers.js';
 import { ManualClock } from '../simulation/clock.js';
 import { fixture } from './context-fixture.js';
@@ -27,9 +36,10 @@ function learning(corefile = 'cluster.local {\n cache\n forward . 192.0.2.1\n}')
   const clock = new ManualClock();
   const asked: string[] = [];
   const budget = new ExtraQuestions(extraQuestionsPerSecondMax);
+  const domains = new SearchDomains();
   let hasRoom = true;
   const cuts = new LearnedCuts({
-    ...{ clock, budget, blocks: base.context.blocks, counters: base.context.counters },
+    ...{ clock, budget, domains, blocks: base.context.blocks, counters: base.context.counters },
     ask(of, what) {
       assert.equal(of, zone);
       if (hasRoom) asked.push(wireToName(what, 0).replace('.cluster.local.', ''));
@@ -48,6 +58,11 @@ function learning(corefile = 'cluster.local {\n cache\n forward . 192.0.2.1\n}')
       hasRoom = false;
     },
     denied: (name: string) => cuts.denied(zone, question(name)),
+    /** The name that a client's query for this one waits for. */
+    waitsFor(name: string): string | null {
+      const above = cuts.missed(zone, question(name));
+      return above === null ? null : wireToName(above, 0).replace('.cluster.local.', '');
+    },
     answered: (name: string, rcode: number | null) => cuts.answered(zone, question(name), rcode),
     /** What was asked since the last look. */
     asked: () => asked.splice(0),
@@ -113,6 +128,7 @@ describe('the names that are asked about', () => {
       );
       const cuts = new LearnedCuts({
         ...{ clock: new ManualClock(), budget: new ExtraQuestions(extraQuestionsPerSecondMax) },
+        domains: new SearchDomains(),
         ...{ blocks: base.context.blocks, counters: base.context.counters },
         ask: () => assert.fail('asked'),
       });
@@ -220,6 +236,78 @@ describe('a namespace', () => {
   });
 });
 
+describe('a cut that has ended', () => {
+  /** `com.default.svc`, `com.svc` and `com` were denied. */
+  const ended = () => {
+    const world = learning();
+    world.denied('a.com.svc');
+    for (const name of ['com.svc', 'com']) world.answered(name, 3);
+    world.denied('a.com.default.svc');
+    world.answered('com.default.svc', 3);
+    world.asked();
+    return world;
+  };
+
+  it('is asked in place of a query below it, and so are those of the next steps', () => {
+    const world = ended();
+    assert.equal(world.waitsFor('www.a.com.default.svc'), 'com.default.svc');
+    assert.deepEqual(world.asked(), ['com.default.svc', 'com.svc', 'com']);
+    assert.equal(world.waitsFor('www.a.com.svc'), 'com.svc');
+    assert.deepEqual(world.asked(), ['com.svc', 'com']);
+    assert.equal(world.waitsFor('www.a.org.default.svc'), null);
+    world.keepsDenial('com.default.svc');
+    assert.equal(world.waitsFor('www.a.com.default.svc'), null, 'it answers');
+    world.cuts.clear();
+  });
+
+  it('is not, once its name exists', () => {
+    const world = ended();
+    world.answered('com.default.svc', 0);
+    assert.equal(world.waitsFor('www.a.com.default.svc'), null);
+    assert.deepEqual(world.asked(), []);
+    world.clock.passMs(cutExistsMs);
+    assert.equal(world.waitsFor('www.a.com.default.svc'), null);
+    world.cuts.clear();
+  });
+
+  it('is asked beside the query after a minute, for which others wait, as for a new one of a known walk', () => {
+    const world = ended();
+    world.clock.passMs(cutTrustedMs);
+    for (const place of ['default', 'prod']) {
+      assert.equal(world.waitsFor(`www.a.com.${place}.svc`), null);
+      assert.deepEqual(world.asked(), [`com.${place}.svc`]);
+      assert.equal(world.waitsFor(`www.b.com.${place}.svc`), `com.${place}.svc`);
+      assert.deepEqual(world.asked(), []);
+    }
+    world.cuts.clear();
+  });
+
+  it('is forgotten after a while', () => {
+    const world = ended();
+    world.clock.passMs(cutRememberedMs + 1_000);
+    world.denied('x.org.svc');
+    world.clock.passMs(1_000);
+    world.asked();
+    assert.equal(world.waitsFor('www.a.com.default.svc'), null);
+    assert.deepEqual(world.asked(), []);
+    world.cuts.clear();
+  });
+});
+
+describe('a namespace that is asked about', () => {
+  it('is not waited for: it exists most probably', () => {
+    const world = learning();
+    world.denied('www.a.com.default.svc');
+    assert.deepEqual(world.asked(), ['default.svc']);
+    assert.equal(world.waitsFor('web.default.svc'), null);
+    assert.equal(world.waitsFor('www.b.com.default.svc'), null);
+    world.answered('default.svc', 0);
+    assert.deepEqual(world.asked(), ['com.default.svc']);
+    assert.equal(world.waitsFor('www.b.com.default.svc'), 'com.default.svc');
+    world.cuts.clear();
+  });
+});
+
 describe('questions', () => {
   it('are compared in any case, and read up to the zone', () => {
     const { zone } = learning();
@@ -232,6 +320,12 @@ describe('questions', () => {
     );
     const asked = question('A.Com');
     assert.deepEqual(addressQuestion(asked, 2, asked.length - 4), Uint8Array.from(question('com')));
+  });
+
+  it('are made of a label and a search domain', () => {
+    const { zone } = learning();
+    const made = inDomain(Buffer.from('\x03Com'), { zone, wire: nameToWire('corp.test.') });
+    assert.deepEqual(made, Uint8Array.from(questionFor('com.corp.test.', typeA)));
   });
 
   it('are found in the cache', () => {

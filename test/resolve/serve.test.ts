@@ -22,7 +22,7 @@ function serving(corefile: string, parts: (fixture: WaitingFixture) => Partial<S
     log,
     context,
     cuts,
-    denials: { cut() {} },
+    denials: { cut() {}, inPlaceOf: () => null },
     misses,
     routes: world.routes,
     answerWatch: world.answerWatch,
@@ -82,6 +82,7 @@ describe('serveFrom', () => {
         wait: (_packet, _asker, nowMs) => void waited.push(nowMs - clock.nowMs()),
         refresh: bug,
         refuse: bug,
+        waitForOther: bug,
       },
     }));
     known(fixture);
@@ -126,7 +127,7 @@ describe('serveFrom', () => {
   it('asks for a refresh only after the reply', () => {
     const order: string[] = [];
     const fixture = serving(plain, () => ({
-      misses: { wait: bug, refresh: () => void order.push('refresh'), refuse: bug },
+      misses: { wait: bug, waitForOther: bug, refresh: () => void order.push('refresh'), refuse: bug },
     }));
     known(fixture);
     class Ordered extends AskedBy {
@@ -154,7 +155,7 @@ describe('serveFrom', () => {
   });
 
   it('loses one packet to an exception, counts it, and goes on', () => {
-    const fixture = serving(plain, () => ({ misses: { wait: bug, refresh: bug, refuse: bug } }));
+    const fixture = serving(plain, () => ({ misses: { wait: bug, waitForOther: bug, refresh: bug, refuse: bug } }));
     known(fixture);
     const lost = fixture.asks(query('b.test', 'A'), new StrictlyOnce(0, { address: '10.0.0.1', port: 4000 }));
     assert.deepEqual(lost.replies, [null]);
@@ -164,7 +165,7 @@ describe('serveFrom', () => {
 
   it('does not answer a second time what failed after its answer', () => {
     const client = () => new StrictlyOnce(0, { address: '10.0.0.1', port: 4000 });
-    const refreshing = serving(plain, () => ({ misses: { wait: bug, refresh: bug, refuse: bug } }));
+    const refreshing = serving(plain, () => ({ misses: { wait: bug, waitForOther: bug, refresh: bug, refuse: bug } }));
     known(refreshing);
     refreshing.clock.passMs(20_000);
     assert.deepEqual(refreshing.asks(query('a.test', 'A'), client()).data, ['192.0.2.1']);
@@ -189,7 +190,7 @@ describe('refuseFrom', () => {
       log,
       context,
       cuts: new DenialCuts(context),
-      denials: { cut() {} },
+      denials: { cut() {}, inPlaceOf: () => null },
       misses,
       routes: world.routes,
       answerWatch: world.answerWatch,
@@ -229,8 +230,8 @@ describe('refreshFrom', () => {
       {
         ...{ clock, context, cuts: new DenialCuts(context), routes: world.routes, answerWatch: world.answerWatch },
         log: { debug() {}, info() {}, warn() {}, error: bug },
-        denials: { cut: (_, question) => void told.push(`walk ${wireToName(question, 0)}`) },
-        misses: { wait: bug, refuse: bug, refresh: () => void told.push('refresh') },
+        denials: { cut: (_, question) => void told.push(`walk ${wireToName(question, 0)}`), inPlaceOf: bug },
+        misses: { wait: bug, waitForOther: bug, refuse: bug, refresh: () => void told.push('refresh') },
       },
       () => listener.table,
     );

@@ -7,6 +7,7 @@ import { Query, questionFor } from '../../src/dns/query.js';
 import { askedAheadMax, askedAheadMs, extraQuestionsBurst, extraQuestionsPerSecondMax } from '../../src/limits.js';
 import { ExtraQuestions } from '../../src/resolve/extra-questions.js';
 import type { Route } from '../../src/resolve/route.js';
+import { SearchDomains } from '../../src/resolve/search-domains.js';
 import { Walks } from '../../src/resolve/walks.js';
 import { mayAskAhead, zoneOfQuestion, zoneTable } from '../../src/resolve/zones.js';
 import { hashKey } from '../dns/hash-key.js';
@@ -26,9 +27,12 @@ function walking(text = corefile, parts: Partial<Route> = {}) {
   const budget = new ExtraQuestions(extraQuestionsPerSecondMax);
   const homeOf = (question: Uint8Array) => zoneOfQuestion(base.listener.table, question, new Query());
   const route = { homeOf, plan: null, make: null, asksOurselves: false, ...parts } as Route;
+  const domains = new SearchDomains();
+  let existing = '';
   const walks = new Walks({
     ...{ clock, budget, blocks: base.context.blocks, counters: base.context.counters },
-    routes: { get: () => route },
+    ...{ domains, routes: { get: () => route } },
+    exists: (_, question) => wireToName(question, 0) === existing,
     ask(_, question) {
       asked.push(wireToName(question, 0));
       return true;
@@ -48,6 +52,13 @@ function walking(text = corefile, parts: Partial<Route> = {}) {
       base.context.counters.total(event),
     denied: (name: string, type = typeA) => walks.denied(zone, questionFor(`${name}.cluster.local.`, type)),
     asked: () => asked.splice(0),
+    hasSearchDomain(name: string): void {
+      domains.begun(zone, questionFor('www.any.com.', typeA), clock.nowMs());
+      domains.denied(root, questionFor(`www.any.com.${name}`, typeA), clock.nowMs());
+    },
+    exists(name: string): void {
+      existing = name;
+    },
   };
 }
 
@@ -67,6 +78,17 @@ describe('a walk', () => {
     }
     assert.deepEqual(world.asked(), []);
     assert.deepEqual([world.count('walksSeen'), world.count('walksAskedAhead')], [2, 1]);
+    world.walks.clear();
+  });
+
+  it('is not run ahead of where its top-level domain exists in a search domain of the node', () => {
+    const world = walking(corefile.replace('192.0.2.2', '192.0.2.2\n nxdomain_cut on'));
+    world.hasSearchDomain('corp.test.');
+    world.denied('www.a.com.default.svc');
+    assert.deepEqual(world.asked(), ['www.a.com.']);
+    world.exists('com.corp.test.');
+    world.denied('www.b.com.default.svc');
+    assert.deepEqual(world.asked(), []);
     world.walks.clear();
   });
 

@@ -1,8 +1,11 @@
 /** The Corefile of node-cache's manifest, with the cuts that a proof is about, or without. */
 import type { Endpoint } from '../../src/os/network.js';
 
-/** `usual` leaves them to the program, as an operator does who knows nothing of them. */
-export type Cuts = 'usual' | 'off';
+/**
+ * `usual` leaves them to the program, as an operator does who knows nothing of them. `everywhere` has them for the names of
+ * the outside as well, for search domains of the node.
+ */
+export type Cuts = 'usual' | 'off' | 'everywhere';
 
 /** `as asked` is the manifest's: over UDP what clients ask over UDP. */
 export type OutsideOver = 'tcp' | 'as asked';
@@ -32,6 +35,6 @@ export function walkCorefile(cuts: Cuts, places: CorefilePlaces): string {
     block('cluster.local', cuts === 'off' ? [...kept, 'nxdomain_cut off'] : kept, cluster),
     block('in-addr.arpa', ['cache 30'], cluster),
     block('ip6.arpa', ['cache 30'], cluster),
-    block('.', ['cache 30'], outside),
+    block('.', cuts === 'everywhere' ? ['cache 30', 'nxdomain_cut on'] : ['cache 30'], outside),
   ].join('');
 }

@@ -7,7 +7,7 @@ import { describe, it } from 'node:test';
 import { seededRandom } from '../simulation/random.js';
 import { sampleNamespaces } from './cluster.js';
 import type { Cuts, OutsideOver } from './corefile.js';
-import type { AskStub, StubLibrary, Walk } from './resolvers.js';
+import type { StubLibrary, Walk } from './resolvers.js';
 import {
   newNames,
   plainQuestionsPerName,
@@ -16,7 +16,7 @@ import {
   roundTripsMax,
   walkAll,
 } from './walks.js';
-import { newWalkWorld, type WalkWorld } from './world.js';
+import { askOnce, newWalkWorld, stubIn, type WalkWorld } from './world.js';
 
 const roundTripMs = 4;
 const walksOfEach = 1000;
@@ -41,7 +41,7 @@ async function costOf(cuts: Cuts, how: Kind, outsideOver: OutsideOver = 'tcp'): 
   const random = seededRandom(1);
   await askOnce(walk);
   const before = asked();
-  const parts = { ask: () => stubOf(walk), clock: world.clock, random, atOnce: 1 };
+  const parts = { ask: () => stubIn(world), clock: world.clock, random, atOnce: 1 };
   const cost = await walking(walk, walkAll(newNames(walksOfEach, how, random), parts));
   const questionsPerName = (asked() - before) / cost.walks;
   await world.stop();
@@ -60,7 +60,7 @@ describe('a walk to a service of another namespace', () => {
     );
     await askOnce(walk);
     const before = world.outside.asked();
-    const parts = { ask: () => stubOf(walk), clock: world.clock, random: seededRandom(1), atOnce: 20 };
+    const parts = { ask: () => stubIn(world), clock: world.clock, random: seededRandom(1), atOnce: 20 };
     const { failed } = await walking(walk, walkAll(walks, parts));
     assert.equal(failed, walks.filter(({ host }) => host.startsWith('missing')).length);
     // A client asks for these itself in the end: they are not in the cluster. The root is asked to see who is there.
@@ -74,25 +74,9 @@ describe('a walk to a service of another namespace', () => {
   });
 });
 
-/** Connections are open before walks are counted. */
-async function askOnce({ ask }: WalkWorld): Promise<void> {
-  await ask([
-    { name: 'kubernetes.default.svc.cluster.local', type: 'A' },
-    { name: 'www.example.org', type: 'A' },
-  ]);
-}
-
 /** Lets time pass until the walks are over. */
 async function walking<Value>({ world }: WalkWorld, walks: Promise<Value>): Promise<Value> {
   return world.clock.until(walks, 3_600_000);
-}
-
-function stubOf({ world }: WalkWorld): AskStub {
-  return async (name, type, { edns }) => {
-    const given = await world.client().asks(`${name}.`, type, edns ? { edns: {} } : {});
-    const records = given.message.answers ?? [];
-    return { rcode: given.rcode, addresses: records.flatMap((each) => (each.type === type ? [each.data] : [])) };
-  };
 }
 
 describe('walks from one namespace to names under one top-level domain', () => {
@@ -102,7 +86,7 @@ describe('walks from one namespace to names under one top-level domain', () => {
     const random = seededRandom(1);
     for (let number = 0; number < 400; number++) {
       const one = { host: `www.site${number}.com`, namespace: 'default', library: 'glibc', family: 'inet' } as const;
-      await walking(walk, walkAll([one], { ask: () => stubOf(walk), clock: world.clock, random, atOnce: 1 }));
+      await walking(walk, walkAll([one], { ask: () => stubIn(world), clock: world.clock, random, atOnce: 1 }));
       await world.pass(100);
     }
     const sites = world.upstream.questions.filter(({ name }) => name.startsWith('www.site'));

@@ -8,6 +8,8 @@ import type { ClientAnswer } from '../simulation/client.js';
 import { type Cluster, newCluster, sampleNamespaces, sampleServices } from './cluster.js';
 import { type Cuts, type OutsideOver, walkCorefile } from './corefile.js';
 import { answer, type NameAndType } from './kubernetes-answers.js';
+import type { AskStub } from './resolvers.js';
+import { stubAnswerOf } from './serving.js';
 import { quietServices } from './walks.js';
 
 export interface WalkWorld {
@@ -42,5 +44,21 @@ export async function newWalkWorld(
         Promise.all(questions.map(({ name, type }, index) => clients[index].asks(`${name}.`, type))),
       );
     },
+  };
+}
+
+/** Connections are open before walks are counted. */
+export async function askOnce({ ask }: WalkWorld): Promise<void> {
+  await ask([
+    { name: 'kubernetes.default.svc.cluster.local', type: 'A' },
+    { name: 'www.example.org', type: 'A' },
+  ]);
+}
+
+/** Asks as a pod of its own each time. */
+export function stubIn(world: World): AskStub {
+  return async (name, type, { edns }) => {
+    const given = await world.client().asks(`${name}.`, type, edns ? { edns: {} } : {});
+    return stubAnswerOf(given.message, type);
   };
 }

@@ -212,13 +212,13 @@ export const samplesMax = 128;
 export const samplesReadMs = 1_000;
 /** The header, the longest name, type and class. */
 export const sampledPacketBytes = 272;
-/** Answers that a worker tells those who watch queries, between two readings: 10,000 a second. */
-export const tracesMax = 512;
-/** The period of reading them, and the part of it that reading may take: a fiftieth of the main thread's time. */
-export const tracesReadMs = 50;
-export const tracesTurnMs = 1;
-/** Hits told in a period, by all workers; of more, one in so many is told: 5,000 a second at most, as many as a reader can use. */
-export const tracedHitsMax = 250;
+/** Answers that a worker tells those who watch queries, between two readings: 4,000 a second. */
+export const tracesMax = 1_024;
+/** The period of reading them, each of which wakes the process, and what reading may take of it: a hundredth of the main thread's time. */
+export const tracesReadMs = 250;
+export const tracesTurnMs = 2;
+/** Hits told in a period, by all workers, and of more one in so many: 160 a second at most, as many as a reader can use. */
+export const tracedHitsMax = 40;
 /** The longest -for of `zerohop tail`. */
 export const watchedMsMax = 86_400_000;
 /** Those who watch queries at one moment: each has its filter tried on every answer. */

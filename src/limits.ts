@@ -212,6 +212,8 @@ export const samplesMax = 128;
 export const samplesReadMs = 1_000;
 /** The header, the longest name, type and class. */
 export const sampledPacketBytes = 272;
+/** Upstreams that cached answers are known to come from; endpoints of the cluster DNS come and go. */
+export const answerSourcesMax = 256;
 /** Answers that a worker tells those who watch queries, between two readings: 4,000 a second. */
 export const tracesMax = 1_024;
 /** The period of reading them, each of which wakes the process, and what reading may take of it: a hundredth of the main thread's time. */

@@ -214,12 +214,12 @@ export const samplesReadMs = 1_000;
 export const sampledPacketBytes = 272;
 /** Upstreams that cached answers are known to come from; endpoints of the cluster DNS come and go. */
 export const answerSourcesMax = 256;
-/** Answers that a worker tells those who watch queries, between two readings: 4,000 a second. */
+/** Answers that a worker tells those who watch queries, between two readings: 2,500 a second. */
 export const tracesMax = 1_024;
-/** The period of reading them, each of which wakes the process, and what reading may take of it: a hundredth of the main thread's time. */
-export const tracesReadMs = 250;
+/** The period of reading them, each of which wakes the process, and what reading may take of it: half a hundredth of the main thread's time. */
+export const tracesReadMs = 400;
 export const tracesTurnMs = 2;
-/** Hits told in a period, by all workers, and of more one in so many: 160 a second at most, as many as a reader can use. */
+/** Hits told in a period, by all workers, and of more one in so many: 100 a second at most, as many as a reader can use. */
 export const tracedHitsMax = 40;
 /** The longest -for of `zerohop tail`. */
 export const watchedMsMax = 86_400_000;

@@ -127,7 +127,7 @@ export class QueryWatch implements AnswerWatch {
   }
 
   /**
-   * From now on `told` gets what passes the filter, up to four times a second, until `end`. Null: there are
+   * From now on `told` gets what passes the filter, every `tracesReadMs`, until `end`. Null: there are
    * `queryWatchersMax` already.
    */
   watch(filter: WatchFilter, told: Watcher['told']): Watching | null {

@@ -216,7 +216,7 @@ export const sampledPacketBytes = 272;
 export const answerSourcesMax = 256;
 /** Answers that a worker tells those who watch queries, between two readings: 2,500 a second. */
 export const tracesMax = 1_024;
-/** The period of reading them, each of which wakes the process, and what reading may take of it: half a hundredth of the main thread's time. */
+/** The period of reading them, each of which wakes the process, and what reading may take of it, 1 in 200. */
 export const tracesReadMs = 400;
 export const tracesTurnMs = 2;
 /** Hits told in a period, by all workers, and of more one in so many: 100 a second at most, as many as a reader can use. */

@@ -32,6 +32,8 @@ export interface Wishes {
   readonly lane: boolean;
   /** Walks through search lists instead of the comparison. */
   readonly walks: boolean;
+  /** What those who watch queries cost instead of the comparison. */
+  readonly watched: boolean;
   /** Seconds of everything at once instead of the comparison. */
   readonly soak: number | null;
   /** A report's JSON to show in the pages instead of measuring. */
@@ -73,6 +75,7 @@ export function readArguments(words: readonly string[], choices: Choices): Readi
     against,
     lane,
     walks,
+    watched,
     soak,
     report,
     results,
@@ -91,6 +94,7 @@ export function readArguments(words: readonly string[], choices: Choices): Readi
     against: against ?? null,
     lane: lane ?? false,
     walks: walks ?? false,
+    watched: watched ?? false,
     soak: soak === undefined ? null : Number(soak),
     report: report ?? null,
     results: results ?? null,
@@ -116,6 +120,7 @@ function parse(words: readonly string[]) {
         against: { type: 'string' },
         lane: { type: 'boolean' },
         walks: { type: 'boolean' },
+        watched: { type: 'boolean' },
         soak: { type: 'string' },
         report: { type: 'string' },
         results: { type: 'string' },
@@ -176,6 +181,7 @@ interleaved rounds of fresh processes: the server on one core, the load and the 
   --against COMMIT   compares the working tree with this commit instead of with others
   --lane             the kernel lane instead: a pod behind a veth asks, and all CPU is counted; needs root
   --walks            what looking up a new name costs through a pod's search list, with cuts and without, instead
+  --watched          what tail, top and the live page cost at 20,000 questions a second, instead
   --soak SECONDS     everything at once for so long instead: what is lost, the slowest answers, the memory
   --report FILE      puts the figures of such a JSON into README.md and docs/FIGURES.md instead of measuring
   --results FOLDER   where the JSON goes; by default bench/results/, for partial runs bench/results/tmp/

@@ -34,7 +34,7 @@ export function writeBeside(folder: string, name: 'chart.svg' | 'promises.md', t
 }
 
 /** A place in a page: between `<!-- NAME:begin -->` and `<!-- NAME:end -->`. */
-export type Place = 'bench' | 'node-cache' | 'costs' | 'soak' | 'walks';
+export type Place = 'bench' | 'node-cache' | 'costs' | 'soak' | 'walks' | 'watched';
 
 /** The text with what stands between the markers replaced, or null when it has no such place. */
 export function withContent(text: string, place: Place, content: string): string | null {

@@ -22,6 +22,7 @@ import { soakText } from './soak/verdict.js';
 import { longTable, promisesTable, shortTables, sourceText } from './tables.js';
 import { findTools, type Tool, toolVersion } from './tools.js';
 import { measureWalks, walksText } from './walks/run.js';
+import { measureWatched, watchedText } from './watched/run.js';
 
 /** Something that the user can change, told in one sentence. */
 class Unable extends Error {}
@@ -54,6 +55,7 @@ async function main(words: readonly string[]): Promise<void> {
   if (wishes.micro) return microBenches(wishes, print);
   if (wishes.lane) return laneOf(wishes, words);
   if (wishes.walks) return walksOf(wishes, words);
+  if (wishes.watched) return watchedOf(wishes, words);
   if (wishes.soak !== null) return soakOf(wishes, words, wishes.soak);
   const report = wishes.against === null ? await againstOthers(wishes, words) : await againstBefore(wishes, words);
   publish(report, wishes);
@@ -163,6 +165,21 @@ async function walksOf({ quick, rounds, results }: Wishes, words: readonly strin
     say('written: the walks in docs/FIGURES.md');
   }
 }
+
+async function watchedOf({ quick, rounds, results }: Wishes, words: readonly string[]): Promise<void> {
+  const programs = tools(['dnsperf', 'knotd', 'taskset']);
+  const before = provenance(words, programs);
+  const seconds = quick ? 1 : watchedSeconds;
+  const figures = await measureWatched({ rounds, seconds, cores: before.cores, programs, say });
+  const text = `${watchedText(figures)}\n\n${sourceText(before)}`;
+  print(`${text}\n`);
+  if (!quick && rounds >= roundsToShow && results === null) {
+    if (writePlace(repositoryPath('docs', 'FIGURES.md'), 'watched', text)) say('written: what watching costs');
+  }
+}
+
+/** Differences of a hundredth need longer runs than servers that are compared. */
+const watchedSeconds = 6;
 
 /** A soak that is shown has lasted at least so long. */
 const soakSecondsToShow = 300;

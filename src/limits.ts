@@ -220,13 +220,15 @@ export const samplesMax = 128;
 export const samplesReadMs = 1_000;
 /** The header, the longest name, type and class. */
 export const sampledPacketBytes = 272;
-/** Answers that a worker tells those who watch queries, between two readings: 10,000 a second. */
-export const tracesMax = 512;
-/** The period of reading them, and the part of it that reading may take: a fiftieth of the main thread's time. */
-export const tracesReadMs = 50;
-export const tracesTurnMs = 1;
-/** Hits told in a period, by all workers; of more, one in so many is told: 5,000 a second at most, as many as a reader can use. */
-export const tracedHitsMax = 250;
+/** Upstreams that cached answers are known to come from; endpoints of the cluster DNS come and go. */
+export const answerSourcesMax = 256;
+/** Answers that a worker tells those who watch queries, between two readings: 2,500 a second. */
+export const tracesMax = 1_024;
+/** The period of reading them, each of which wakes the process, and what reading may take of it, 1 in 200. */
+export const tracesReadMs = 400;
+export const tracesTurnMs = 2;
+/** Hits told in a period, by all workers, and of more one in so many: 100 a second at most, as many as a reader can use. */
+export const tracedHitsMax = 40;
 /** The longest -for of `zerohop tail`. */
 export const watchedMsMax = 86_400_000;
 /** Those who watch queries at one moment: each has its filter tried on every answer. */
@@ -470,7 +472,7 @@ export const unixPathBytesMax = 107;
 // Open files (RLIMIT_NOFILE).
 /** While the program is read Node.js opens most of its files at once: it takes 56, and there will be more. */
 export const openFilesToLoad = 96;
-/** A worker's modules, 12, of which 4 stay open. */
+/** A worker's files, 16 while it is read, of which 4 stay open. */
 export const openFilesPerWorker = 16;
 /** The program's own files, 24, and some for clients and upstreams: one pod and one upstream need as many. */
 export const openFilesSpare = 96;
@@ -597,10 +599,7 @@ export const firstHitsMax = 16_384;
 export const laneStaleMaxMs = 3_600_000;
 /** How often the process shows the kernel that it is alive. */
 export const laneHeartbeatMs = 200;
-/**
- * Without a sign of life for so long, no process of ours is there. Names that expire before that are lost while a process
- * hangs; one that is only late (a turn takes milliseconds, a collection ten) must not count as one that hangs.
- */
+/** Without a sign of life for so long, no process of ours is there. One is late by milliseconds, a collection takes ten. */
 export const laneDeadAfterMs = 500;
 /** The time that a successor has to take over the links. One without a lane never does, and what is published grows old. */
 export const laneReleasedMs = 10_000;

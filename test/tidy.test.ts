@@ -123,6 +123,7 @@ const drawerNames = ['utils.ts', 'util.ts', 'types.ts', 'index.ts', 'helpers.ts'
 const testedElsewhere: Readonly<Record<string, string>> = {
   'src/process/app.ts': 'all parts together: test/scenarios/ and test/simulation/ run them',
   'src/process/program.ts': 'the program: test/real/ runs it',
+  'src/process/serve-command.ts': 'the program as it serves: test/real/ runs it',
   'src/process/watch-running.ts': 'commands as a process: test/real/watching.test.ts runs them',
 };
 

@@ -4,7 +4,7 @@
  * its marks. `heads` are the chains of a hash index whose links are in the blocks, so readers need no locks while one
  * writer adds and removes.
  *
- *   block: | hash next | stored expires recheck lastHit | hits touched | zone key kind | sizes | message … | TTL offsets |
+ *   block: | hash next | stored expires recheck lastHit | hits touched | zone key kind | sizes source | message … | TTL offsets |
  *
  * allocator.ts reuses memory, cache.ts decides what stays.
  */
@@ -85,6 +85,7 @@ export const atState = 52;
 export const atSizeClass = 53;
 const atMessageBytes = 54;
 const atRecords = 56;
+const atSource = 58;
 const atLifetime = 60;
 export const atMessage = blockHeaderBytes;
 
@@ -208,6 +209,15 @@ export class Blocks {
     return this.halves[(ref + atRecords) >> 1];
   }
 
+  /** Who sent the answer, as the cache numbers them; 0: not known. For those who look, so not a part of the answer. */
+  source(ref: BlockRef): number {
+    return this.halves[(ref + atSource) >> 1];
+  }
+
+  setSource(ref: BlockRef, source: number): void {
+    this.halves[(ref + atSource) >> 1] = source;
+  }
+
   /** Index in `halves` of the TTL offsets, which count from the message's first byte. */
   ttlOffsets(ref: BlockRef): number {
     return (ref + atMessage + this.messageBytes(ref) + 1) >> 1;
@@ -306,6 +316,7 @@ export class Blocks {
     bytes[ref + atKind] = answer.kind;
     halves[(ref + atMessageBytes) >> 1] = answer.messageBytes;
     halves[(ref + atRecords) >> 1] = answer.records;
+    halves[(ref + atSource) >> 1] = 0;
     words[(ref + atLifetime) >> 2] = Math.min(answer.lifetimeMs, 2 ** 31 - 1);
     copyPart(answer.message, 0, answer.messageBytes, bytes, ref + atMessage);
     const offsets = this.ttlOffsets(ref);

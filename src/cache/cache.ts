@@ -2,7 +2,7 @@
  * What stays in memory: two stores for each server block with a cache, success and denial. They hold block references, so
  * a name is held once, in its block. Only the main thread writes the index.
  */
-import { chainEntriesMax, entriesPerSlice } from '../limits.js';
+import { answerSourcesMax, chainEntriesMax, entriesPerSlice } from '../limits.js';
 import { Allocator } from './allocator.js';
 import {
   atRecheck,
@@ -49,6 +49,8 @@ export class Cache {
   readonly #told: CacheEvents;
   /** Stores that have held something since they were dissolved. */
   readonly #stores = new Set<Store>();
+  /** By their number; 0 is nobody. */
+  readonly #sources: string[] = [''];
   readonly #evictForMemory = (ref: BlockRef): void => {
     if (this.#drop(ref)) this.#told.evictedForMemory?.();
   };
@@ -101,6 +103,19 @@ export class Cache {
     if (oldLru !== null && old !== ref && !oldLru.delete(old)) this.#drop(old);
     this.#told.kept?.(ref);
     return ref;
+  }
+
+  /** Notes which upstream sent the cached answer, for those who ask; of very many upstreams the last are not noted. */
+  cameFrom(ref: BlockRef, upstream: string): void {
+    let source = this.#sources.indexOf(upstream);
+    if (source < 0 && this.#sources.length < answerSourcesMax) source = this.#sources.push(upstream) - 1;
+    if (source > 0) this.blocks.setSource(ref, source);
+  }
+
+  /** The upstream that sent the answer; null: nobody has noted it. */
+  sourceOf(ref: BlockRef): string | null {
+    const source = this.blocks.source(ref);
+    return source === 0 ? null : this.#sources[source];
   }
 
   /** Writes the answer into unpublished memory, for `release`; 0 without memory. */

@@ -76,8 +76,8 @@ export interface ExplainItem {
   readonly name: string;
   readonly search: readonly string[];
   readonly ndots: number;
-  /** As a pod asks it there; null: nothing is served. */
-  readonly server: string | null;
+  /** The listeners where a pod asks so; none: nothing is served. */
+  readonly servers: readonly string[];
   readonly steps: readonly StepItem[];
   readonly cost: WalkCost;
   /** The name that is found; null: none, or nobody knows yet. */
@@ -85,15 +85,31 @@ export interface ExplainItem {
   readonly advice: readonly string[];
 }
 
-/** On the first listener; all have the same zones in the configurations that are shipped. */
-export function explainItem(serving: Serving, wanted: ExplainArguments): ExplainItem {
+/** The walk at each listener, those that are the same as one; a single one in the configurations that are shipped. */
+export function explainItems(serving: Serving, wanted: ExplainArguments): ExplainItem[] {
+  const { listeners } = serving;
+  if (listeners.length === 0) return [explainItem(serving, undefined, wanted)];
+  const walks = new Map<string, ExplainItem>();
+  for (const listener of listeners) {
+    const item = explainItem(serving, listener, wanted);
+    const key = JSON.stringify(item.steps);
+    const servers = [...(walks.get(key)?.servers ?? []), listener.server];
+    walks.set(key, { ...item, servers });
+  }
+  return [...walks.values()];
+}
+
+function explainItem(
+  serving: Serving,
+  listener: Serving['listeners'][number] | undefined,
+  wanted: ExplainArguments,
+): ExplainItem {
   const { name, search, ndots } = wanted;
-  const [listener] = serving.listeners;
   const steps: StepItem[] = [];
   let reached: StepItem['isReached'] = 'yes';
   let found: string | null = null;
   for (const candidate of listener === undefined ? [] : searchedNames(wanted)) {
-    const step = stepItem(serving, listener.table, candidate, reached);
+    const step = stepItem(serving, listener!.table, candidate, reached);
     if (step === null) continue;
     steps.push(step);
     const fate = fateOf(step);
@@ -103,7 +119,7 @@ export function explainItem(serving: Serving, wanted: ExplainArguments): Explain
   }
   const cost = costOf(steps);
   const advice = walkAdvice(wanted, { steps, found, cost });
-  return { name, search, ndots, server: listener?.server ?? null, steps, cost, found, advice };
+  return { name, search, ndots, servers: listener === undefined ? [] : [listener.server], steps, cost, found, advice };
 }
 
 /** A name that does not exist has no records of any type; a policy's NXDOMAIN for AAAA says nothing of the name. */
@@ -227,11 +243,11 @@ const outlookWords: Readonly<Record<Outlook, readonly [text: string, color: Colo
 
 /** For people; without the last line end. */
 export function explainText(item: ExplainItem, style: TextStyle): string {
-  const { name, search, ndots, server, steps, cost, advice } = item;
+  const { name, search, ndots, servers, steps, cost, advice } = item;
   const path = search.length === 0 ? 'no search path' : `search ${search.join(' ')}`;
-  const heading = `${printable(name)} as a pod asks for it${server === null ? '' : ` at ${printable(server)}`}`;
+  const heading = `${printable(name)} as a pod asks for it${servers.length === 0 ? '' : ` at ${printable(servers.join(', '))}`}`;
   return [
-    colored(wrappedText(heading), 'bold', style),
+    colored(wrappedText(heading, { indent: 2 }), 'bold', style),
     wrappedText(printable(`${path}, ndots ${ndots}`), { indent: 2 }),
     '',
     ...steps.flatMap((step, index) => stepLines(step, index, style)),

@@ -61,7 +61,7 @@ interface EntryItem {
   /** RFC 3339. */
   readonly storedAt: string;
   readonly ageSeconds: number;
-  /** The one upstream that it can have come from; null: there are several, or a plugin made it. */
+  /** The upstream that sent it; null: a plugin made it, or another instance brought it and there are several. */
   readonly from: string | null;
   /** Somebody has asked for it since it was stored. */
   readonly wasHit: boolean;
@@ -100,6 +100,8 @@ export interface LookupItem {
 
 interface LookupParts extends Serving {
   readonly wallMs: number;
+  /** The upstream that sent the answer, where that was noted. */
+  sourceOf(ref: BlockRef): string | null;
   /** Whether the kernel gives this entry. */
   isInKernel(ref: BlockRef): boolean;
 }
@@ -134,7 +136,7 @@ function homeItem(
     ...(asksOtherNames ? ['may ask other names' as const] : []),
     ...(judges ? ['may refuse it' as const] : []),
   ];
-  const from = !makesAnswers && upstreams.length === 1 ? upstreams[0].address : null;
+  const onlyFrom = !makesAnswers && upstreams.length === 1 ? upstreams[0].address : null;
   return {
     zone: zoneName(zone),
     listeners,
@@ -143,19 +145,21 @@ function homeItem(
     outlook,
     plugins: deeds,
     upstreams,
-    entries: entriesOf(parts, zone, question, from),
+    entries: entriesOf(parts, zone, question, onlyFrom),
   };
 }
 
 const allKeys = [0, keyDnssecOk, keyCheckingDisabled, keyDnssecOk | keyCheckingDisabled];
 
-function entriesOf(parts: LookupParts, zone: ServedZone, question: Uint8Array, from: string | null): EntryItem[] {
+function entriesOf(parts: LookupParts, zone: ServedZone, question: Uint8Array, onlyFrom: string | null): EntryItem[] {
   if (zone.cache === null) return [];
   const { packet, query } = plainQuery(question);
   return [zone, ...(zone.translation === null ? [] : [zone.translation.zone])].flatMap((each) =>
     allKeys.flatMap((key) => {
       const ref = parts.cached.find(packet, query.questionEnd, each.zoneId, key);
-      return ref === 0 ? [] : [entryItem(parts, ref, each, { from, isTranslated: each !== zone })];
+      return ref === 0
+        ? []
+        : [entryItem(parts, ref, each, { from: parts.sourceOf(ref) ?? onlyFrom, isTranslated: each !== zone })];
     }),
   );
 }

@@ -2,6 +2,7 @@
  * How `zerohop top` looks: one reading as lines that fit the columns, and for a screen the rows: sections get shorter
  * before they are left out. Only text; what draws it is process/watch-running.ts.
  */
+import { queryWatchersMax } from '../limits.js';
 import type { Traffic, UpstreamTraffic } from '../observe/traffic.js';
 import { shortened } from './tail-text.js';
 import { type Color, colored, groupedDigits, latencyText, printable, spanText, type TextStyle } from './text.js';
@@ -201,7 +202,9 @@ function countLine(count: number, what: string, columns: number): string {
   return `${groupedDigits(count).padStart(countColumns)} ${shortened(what, columns - countColumns - 1)}`;
 }
 
-function slowSection({ slow }: TopItem, style: ScreenStyle): ScreenSection {
+function slowSection({ slow, isSlowShown }: TopItem, style: ScreenStyle): ScreenSection {
+  const heading = 'SLOWEST of the last minute, since this command began';
+  if (!isSlowShown) return { heading, lines: [shortened(slowUnseen, style.columns)], linesLeast: 1 };
   const lines = slow.map(({ durationMs, name, type, rcode, origin, client }) => {
     const time = latencyText(durationMs).padStart(countColumns);
     const rest = ` ${type} ${rcode} ${origin} ${client}`;
@@ -211,8 +214,10 @@ function slowSection({ slow }: TopItem, style: ScreenStyle): ScreenSection {
       style.columns,
     );
   });
-  return { heading: 'SLOWEST of the last minute, since this command began', lines, linesLeast: 1 };
+  return { heading, lines, linesLeast: 1 };
 }
+
+const slowUnseen = `not shown: ${queryWatchersMax} commands and pages are watching queries; end one of them`;
 
 const slowNameLeast = 12;
 

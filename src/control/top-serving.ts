@@ -19,6 +19,8 @@ export interface TopItem {
   readonly talkers: TopTalkers;
   /** The slowest answers since the command began, of the last minute, the slowest first. */
   readonly slow: readonly WatchedQuery[];
+  /** False: as many as may are watching queries, so slow answers are not seen. */
+  readonly isSlowShown: boolean;
 }
 
 export interface TopServingDeps {
@@ -35,9 +37,11 @@ const slowOnly = { name: null, client: null, rcode: null, leastMs: topSlowMs };
 export function topHandler({ clock, answerWatch, source, top, isServing }: TopServingDeps): ControlHandler {
   return async (_given, answering) => {
     const slow = new SlowAnswers(clock);
-    const watching = answerWatch.watch(slowOnly, (queries) => slow.add(queries));
+    const watch = () => answerWatch.watch(slowOnly, (queries) => slow.add(queries));
+    let watching = watch();
     const meter = new TrafficMeter(source, clock);
     let isReading = true;
+    let isOver = false;
     const timer = clock.every(topPeriodMs, () => void read());
     answering.whenGone(end);
     await meter.read();
@@ -49,7 +53,9 @@ export function topHandler({ clock, answerWatch, source, top, isServing }: TopSe
       isReading = true;
       const traffic = await meter.read();
       isReading = false;
-      if (traffic === null) return;
+      if (traffic === null || isOver) return;
+      // Another that watched may have ended.
+      watching ??= watch();
       const { build, startedAtMs } = source;
       const wallMs = clock.wallMs();
       answering.item({
@@ -59,6 +65,7 @@ export function topHandler({ clock, answerWatch, source, top, isServing }: TopSe
         traffic,
         talkers: top.talkers(topTalkersMax),
         slow: slow.slowest(),
+        isSlowShown: watching !== null,
       } satisfies TopItem);
       if (isServing()) return;
       end();
@@ -66,6 +73,7 @@ export function topHandler({ clock, answerWatch, source, top, isServing }: TopSe
     }
 
     function end(): void {
+      isOver = true;
       timer.stop();
       watching?.end();
     }

@@ -3,6 +3,7 @@ import { formatEndpoint } from '../config/addresses.js';
 import { socketRowsBytesMax } from '../limits.js';
 import type { Check, DoctorOutsides, Finding } from './check.js';
 import { noFacts, podAddresses } from './check-addresses.js';
+import type { MemoryUse } from './facts.js';
 import { fineFinding, howMany, percent, readTextOf, skippedFinding, someOf } from './found.js';
 import { keyedNumber, parseSocketRows, type SocketRow, soleNumber } from './kernel-tables.js';
 
@@ -85,21 +86,15 @@ function duplicateFinding({ flags, foreignSockets, standBys, upSeconds, role }: 
   };
 }
 
-/** The page cache may be given back at any time, so it does not count. */
-interface MemoryUse {
-  readonly limitBytes: number;
-  readonly usedBytes: number;
-  readonly kills: number;
-}
-
 const nearlyOutShare = 0.9;
 
 export const memoryCheck: Check = {
   about: 'memory of the container',
   isCheap: true,
-  async run({ readFile }) {
+  async run({ readFile, facts }) {
     const codes = ['memory', 'oom-kills'];
-    const use = memoryUse(readFile);
+    // Beside the serving process there may be a limit of the doctor's own container.
+    const use = facts?.memory === undefined ? memoryUse(readFile) : facts.memory;
     if (use === null)
       return codes.map((code) => skippedFinding(code, 'this process has no memory limit that it can see'));
     const { limitBytes, usedBytes, kills } = use;
@@ -143,11 +138,11 @@ function nearlyOut(said: string): Finding {
 }
 
 function killsFinding(kills: number): Finding {
-  if (kills === 0) return fineFinding('oom-kills', 'the kernel has killed nothing in this container');
+  if (kills === 0) return fineFinding('oom-kills', 'the kernel has killed nothing in the container of zerohop');
   return {
     code: 'oom-kills',
     verdict: 'warn',
-    seen: `the kernel has killed ${howMany(kills, 'process', 'processes')} in this container for want of memory`,
+    seen: `the kernel has killed ${howMany(kills, 'process', 'processes')} in the container of zerohop for want of memory`,
     meaning:
       'If it was zerohop, the node was without DNS until it was back; if it was ip or iptables, a repair was put off.',
     command: 'kubectl -n kube-system describe pods -l k8s-app=node-local-dns | grep -A5 "Last State"',

@@ -8,6 +8,13 @@ export interface UpstreamFacts {
   readonly failures: number;
 }
 
+/** The page cache may be given back at any time, so it does not count. */
+export interface MemoryUse {
+  readonly limitBytes: number;
+  readonly usedBytes: number;
+  readonly kills: number;
+}
+
 export interface ServerFacts {
   readonly version: string;
   readonly pid: number;
@@ -21,6 +28,8 @@ export interface ServerFacts {
   readonly hasKernelLane?: boolean;
   /** UDP sockets of other processes on our addresses and port. */
   readonly foreignSockets?: number;
+  /** Of its container; null: no limit that it can see. */
+  readonly memory?: MemoryUse | null;
   /** `net:[4026531840]`: where it serves. */
   readonly networkNamespace?: string;
   /** As on the command line. */

@@ -33,7 +33,7 @@ interface LentClientsDeps<Table> {
   readonly counters: Counters;
   readonly ring: RingWriter;
   readonly samples: Pick<SampleWriter, 'take'>;
-  readonly traces: Pick<TraceWriter, 'wantsHits' | 'putHit'>;
+  readonly traces: Pick<TraceWriter, 'wantsHits' | 'passesOver' | 'putHit'>;
   readonly loans: LoanTable;
   readonly loansEpoll: number;
   /** Gives a connection back with bytes that could not be sent. */
@@ -149,7 +149,7 @@ export class LentClients<Table> {
     if (bytes < 0) return false;
     samples.take(this.#query, 1);
     if (bytes === 0) return true;
-    if (traces.wantsHits) this.#trace(socket, slot, bytes);
+    if (traces.wantsHits && !traces.passesOver()) this.#trace(socket, slot, bytes);
     this.#put(fd, slot.bytes, bytes);
     return true;
   }

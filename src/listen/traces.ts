@@ -68,14 +68,19 @@ export class TraceWriter {
     return this.#words[othersWantedWord] !== 0;
   }
 
-  /** Tells of a hit, or passes it over. Borrows all that it is given. */
-  putHit(about: TracedAnswer, answer: Slot, bytes: number, peers: Datagrams, index: number): void {
+  /** Whether the hit that is there now is one of those that are not told; it is counted then. */
+  passesOver(): boolean {
     if (this.#until > 0) {
       this.#until--;
       this.#doubles[passedOverDouble]++;
-      return;
+      return true;
     }
     this.#until = this.#gap(this.#words[hitsWantedWord]) - 1;
+    return false;
+  }
+
+  /** Tells of a hit that is not passed over. Borrows all that it is given. */
+  putHit(about: TracedAnswer, answer: Slot, bytes: number, peers: Datagrams, index: number): void {
     // The rest is for what took time, of which there is less.
     this.#put(about, answer, bytes, peers, index, hitsPlaces);
   }
@@ -119,8 +124,9 @@ const hitsPlaces = (tracesMax / 4) * 3;
 /** One object, overwritten by the next trace. */
 export interface ReadTrace extends TracedAnswer {
   readonly peer: Int32Array;
-  /** The first bytes of the answer: its header and question. */
-  answer: Uint8Array;
+  /** Begins with the first `copied` bytes of the answer: its header and question. */
+  readonly answer: Uint8Array;
+  copied: number;
   /** Of the whole answer. */
   answerBytes: number;
 }
@@ -128,7 +134,7 @@ export interface ReadTrace extends TracedAnswer {
 export class TraceReader {
   readonly #words: Int32Array;
   readonly #doubles: Float64Array;
-  readonly #bytes: Uint8Array;
+  readonly #answerWords = new Int32Array(sampledPacketBytes / 4);
   readonly #trace: ReadTrace = {
     socket: 0,
     transport: 0,
@@ -136,14 +142,14 @@ export class TraceReader {
     atMs: 0,
     durationMs: 0,
     peer: new Int32Array(peerAddressWords),
-    answer: new Uint8Array(0),
+    answer: new Uint8Array(this.#answerWords.buffer),
+    copied: 0,
     answerBytes: 0,
   };
 
   constructor(memory: SharedArrayBuffer) {
     this.#words = new Int32Array(memory);
     this.#doubles = new Float64Array(memory);
-    this.#bytes = new Uint8Array(memory);
   }
 
   /** From now on the worker tells one hit in `hitsOneIn` (0: none), and with `others` all that took time. */
@@ -166,7 +172,7 @@ export class TraceReader {
     return (Atomics.load(this.#words, tracesWrittenWord) - this.#words[tracesTakenWord]) | 0;
   }
 
-  /** The oldest trace that was not read, or null; borrowed until the next call, which frees its place. */
+  /** The oldest trace that was not read, or null; borrowed until the next call. */
   next(): ReadTrace | null {
     const words = this.#words;
     if (this.unread <= 0) return null;
@@ -181,9 +187,10 @@ export class TraceReader {
     trace.durationMs = this.#doubles[(at + traceAtDoubles) / 2 + 1];
     trace.answerBytes = words[at + traceAtAnswerBytes];
     for (let word = 0; word < peerAddressWords; word++) trace.peer[word] = words[at + traceAtPeer + word];
-    // A copy, as the writer may have the place at once.
-    const from = (at + traceAtAnswer) * 4;
-    trace.answer = this.#bytes.slice(from, from + words[at + traceAtCopied]);
+    trace.copied = words[at + traceAtCopied];
+    // A copy, as the writer may have the place at once; into the same memory, as a new one each time is much to collect.
+    for (let word = 0; word < (trace.copied + 3) >> 2; word++)
+      this.#answerWords[word] = words[at + traceAtAnswer + word];
     Atomics.store(words, tracesTakenWord, (taken + 1) | 0);
     return trace;
   }

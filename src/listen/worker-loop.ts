@@ -54,7 +54,7 @@ export interface WorkerLoopDeps<Table> {
   readonly counters: Counters;
   readonly ring: RingWriter;
   readonly samples: Pick<SampleWriter, 'take'>;
-  readonly traces: Pick<TraceWriter, 'wantsHits' | 'wantsOthers' | 'putHit' | 'put'>;
+  readonly traces: Pick<TraceWriter, 'wantsHits' | 'wantsOthers' | 'passesOver' | 'putHit' | 'put'>;
   readonly numbers: OrderNumbers;
   readonly loans: LoanTable;
   readonly loansEpoll: number;
@@ -219,7 +219,7 @@ export class WorkerLoop<Table> {
       packet.length = datagrams.length(index);
       packet.family = familyAt(datagrams.bytes, datagrams.peerAt(index) * 4);
       const isAnswered = this.#answerOne(socket, index, answers);
-      if (isWatched && isAnswered === 1) this.#trace(socket, index, answers);
+      if (isWatched && isAnswered === 1 && !deps.traces.passesOver()) this.#trace(socket, index, answers);
       answers += isAnswered;
     }
     deps.leave();

@@ -93,8 +93,9 @@ interface SeenAnswer extends AnswerFacts {
   readonly transport: Transport;
   readonly client: Endpoint;
   readonly local: Endpoint | null;
-  /** At least its beginning, up to the end of the question. */
+  /** Its first `known` bytes are those of the answer: all of them, or at least those up to the end of the question. */
   readonly answer: Uint8Array;
+  readonly known: number;
 }
 
 /** Traces between two looks at the clock. */
@@ -126,7 +127,7 @@ export class QueryWatch implements AnswerWatch {
   }
 
   /**
-   * From now on `told` gets what passes the filter, up to twenty times a second, until `end`. Null: there are
+   * From now on `told` gets what passes the filter, every `tracesReadMs`, until `end`. Null: there are
    * `queryWatchersMax` already.
    */
   watch(filter: WatchFilter, told: Watcher['told']): Watching | null {
@@ -150,7 +151,7 @@ export class QueryWatch implements AnswerWatch {
     const isAtOnce = facts.origin === 'hit' || facts.origin === 'policy';
     if (isAtOnce && this.#areHitsWanted && this.#passesOver()) return;
     const nowMs = this.#deps.clock.nowMs();
-    this.#tell({ ...facts, nowMs, transport, client: remote, local, answer: bytes.subarray(0, facts.bytes) });
+    this.#tell({ ...facts, nowMs, transport, client: remote, local, answer: bytes, known: facts.bytes });
   }
 
   #passesOver(): boolean {
@@ -234,15 +235,22 @@ export class QueryWatch implements AnswerWatch {
   }
 
   #traced(trace: ReadTrace): void {
-    const { origin, transport, durationMs, answer } = trace;
-    if (origin !== 'miss') this.#hits++;
-    const local = this.#deps.localOf(trace.socket);
-    const ends = { client: endpointOf(trace.peer), local };
-    this.#tell({ ...ends, origin, transport, durationMs, answer, nowMs: trace.atMs, bytes: trace.answerBytes });
+    if (trace.origin !== 'miss') this.#hits++;
+    this.#tell({
+      nowMs: trace.atMs,
+      transport: trace.transport,
+      client: endpointOf(trace.peer),
+      local: this.#deps.localOf(trace.socket),
+      origin: trace.origin,
+      durationMs: trace.durationMs,
+      bytes: trace.answerBytes,
+      answer: trace.answer,
+      known: trace.copied,
+    });
   }
 
   #tell(answered: SeenAnswer): void {
-    const nameEnd = nameEndOf(answered.answer);
+    const nameEnd = nameEndOf(answered);
     // Refused from the header: nobody knows what was asked, and most of these are the self-check's.
     if (nameEnd < 0) return;
     let query: WatchedQuery | null = null;
@@ -283,10 +291,10 @@ function passesFilter({ rcode, leastMs, client }: WatchFilter, answered: SeenAns
 }
 
 /** Where the type of the question begins; -1: the message has no question, or no whole one. */
-function nameEndOf(message: Uint8Array): number {
-  if (message.length < headerBytes || u16(message, atQuestions) !== 1) return -1;
-  const end = skipPlainName(message, headerBytes, message.length);
-  return end + 4 <= message.length ? end : -1;
+function nameEndOf({ answer, known }: SeenAnswer): number {
+  if (known < headerBytes || u16(answer, atQuestions) !== 1) return -1;
+  const end = skipPlainName(answer, headerBytes, known);
+  return end + 4 <= known ? end : -1;
 }
 
 /** So that something is seen however much there is. */

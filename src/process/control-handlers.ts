@@ -6,7 +6,7 @@ import type { BlockRef } from '../cache/blocks.js';
 import type { Cache } from '../cache/cache.js';
 import type { Environment } from '../config/flag-reader.js';
 import { programVersion } from '../config/version.js';
-import { explainItem, readExplain } from '../control/explain.js';
+import { explainItems, readExplain } from '../control/explain.js';
 import { type FlushArguments, flushItem, isFlushed, isFlushedEntry, readFlushRequest } from '../control/flush.js';
 import { lookupItem, readLookup } from '../control/lookup.js';
 import { type ControlHandler, ControlServer, type ControlServerDeps, controlHandler } from '../control/server.js';
@@ -75,11 +75,12 @@ export function controlHandlers(parts: ControlledParts): Readonly<Record<string,
     ),
     lookup: controlHandler(readLookup, (wanted, answering) => {
       const isInKernel = (ref: BlockRef): boolean => parts.lane()?.has(ref) ?? false;
-      answering.item(lookupItem({ ...servingOf(parts), wallMs: parts.clock.wallMs(), isInKernel }, wanted));
+      const sourceOf = (ref: BlockRef): string | null => parts.cache.sourceOf(ref);
+      answering.item(lookupItem({ ...servingOf(parts), wallMs: parts.clock.wallMs(), sourceOf, isInKernel }, wanted));
       answering.end();
     }),
     explain: controlHandler(readExplain, (wanted, answering) => {
-      answering.item(explainItem(servingOf(parts), wanted));
+      for (const item of explainItems(servingOf(parts), wanted)) answering.item(item);
       answering.end();
     }),
     flush: controlHandler(readFlushRequest, async (wanted, answering) => {

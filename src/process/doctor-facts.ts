@@ -6,6 +6,7 @@ import { dnsPort, formatEndpoint } from '../config/addresses.js';
 import type { BlockConfig, Config, ForwardConfig } from '../config/config.js';
 import { chooseServers, parseResolvConf } from '../config/resolv-conf.js';
 import type { ServeOptions } from '../config/serve-options.js';
+import { memoryUse } from '../doctor/check-process.js';
 import type { ServerFacts, UpstreamFacts } from '../doctor/facts.js';
 import type { Top } from '../observe/top.js';
 import type { Endpoint } from '../os/network.js';
@@ -71,6 +72,7 @@ export function serverFacts(source: FactsSource): ServerFacts {
     hasHandover: source.hasHandover === true,
     hasKernelLane: source.hasKernelLane === true,
     ...foreignSocketsOf(source),
+    memory: memoryUse(source.readFile),
     networkNamespace: source.networkNamespace,
     flags,
     clusterDomain,

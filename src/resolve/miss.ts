@@ -90,7 +90,7 @@ export class Misses {
 
   /**
    * The client waits for the answer to another question than its own, which is asked unless it is under way. `over` is
-   * called in a later turn, with or without an answer. The context reads the question.
+   * called once there is one, or none will come. The context reads the question.
    */
   waitForOther(zone: ServedZone, question: Uint8Array, { remote, local }: Client, over: () => void): void {
     const { context, clock } = this.#deps;

@@ -217,6 +217,7 @@ export class Responder {
     }
     const keep = keepOf(out, kept, pending);
     const ref = store === null ? 0 : cache.keep(store, keep, nowMs);
+    if (ref !== 0 && source.upstream !== null) cache.cameFrom(ref, source.upstream);
     if (store !== null && ref === 0) context.counters.count('storeFailed');
     if (ref === 0 && lent === 0) lent = cache.borrow(keep, nowMs);
     const block = lent === 0 ? ref : lent;

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parseConfig } from '../../src/config/load.js';
-import { explainItem } from '../../src/control/explain.js';
+import { explainItems } from '../../src/control/explain.js';
 import { flushItem, readFlushRequest } from '../../src/control/flush.js';
 import { lookupItem, readLookup } from '../../src/control/lookup.js';
 import { statusItem } from '../../src/control/status.js';
@@ -45,8 +45,8 @@ const items = {
     ...{ cacheUsedBytes: 0, cacheBytesMax: 0, residentBytes: 0, heapUsedBytes: 0, memoryLimitBytes: 0 },
     ...{ tcpClients: 0, waitingClients: 0, kernelLane: lane },
   }),
-  lookup: { ...lookupItem(serving, readLookup({ name: 'a.test.', type: 'A' })), asked },
-  explain: explainItem(serving, { name: 'a', search: ['test.'], ndots: 1 }),
+  lookup: { ...lookupItem({ ...serving, sourceOf: () => null }, readLookup({ name: 'a.test.', type: 'A' })), asked },
+  explain: explainItems(serving, { name: 'a', search: ['test.'], ndots: 1 })[0],
   flush: [
     flushItem(readFlushRequest({ name: 'a' }), { entries: 0, kernelEntries: 0 }),
     flushItem(readFlushRequest({ zone: 'a' }), { entries: 0, kernelEntries: 0 }),

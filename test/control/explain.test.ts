@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { kindDenial, kindSuccess } from '../../src/cache/blocks.js';
 import { parseConfig } from '../../src/config/load.js';
-import { explainItem, explainText, readExplain, searchedNames } from '../../src/control/explain.js';
+import { type ExplainItem, explainItems, explainText, readExplain, searchedNames } from '../../src/control/explain.js';
 import type { ControlError } from '../../src/control/protocol.js';
 import { forwardOf, prospectOf, type Serving, wireQuestion } from '../../src/control/serving.js';
 import { rcodeNxDomain } from '../../src/dns/wire.js';
@@ -23,6 +23,12 @@ const corefile = `cluster.local {
     }
 }
 `;
+
+function explainItem(...given: Parameters<typeof explainItems>): ExplainItem {
+  const items = explainItems(...given);
+  assert.equal(items.length, 1);
+  return items[0];
+}
 
 function newServing(text = corefile) {
   const { cache, store, listener, zone } = fixture(text);
@@ -168,4 +174,18 @@ test('what is no walk is refused', () => {
       (error: ControlError) => error.kind === 'usage',
     );
   }
+});
+
+test('listeners with different walks have one each, those with the same one share it', () => {
+  const { serving, listener } = newServing();
+  const other = newServing('. {\n    forward . 192.0.2.1\n}\n').listener;
+  const three = [listener, { ...other, server: 'dns://[::1]:53' }, { ...listener, server: 'dns://192.0.2.7:53' }];
+  const items = explainItems({ ...serving(0), listeners: three }, { name: 'a.cluster.local.', search: [], ndots: 5 });
+  assert.deepEqual(
+    items.map(({ servers }) => servers),
+    [[listener.server, 'dns://192.0.2.7:53'], ['dns://[::1]:53']],
+  );
+  assert.match(explainText(items[0], { isColored: false }), /asks for it at dns:\/\/.+, dns:\/\/192\.0\.2\.7:53/u);
+  const nowhere = explainItems({ ...serving(0), listeners: [] }, { name: 'a', search: [], ndots: 5 });
+  assert.deepEqual([nowhere.length, nowhere[0].servers], [1, []]);
 });

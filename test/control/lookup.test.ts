@@ -30,6 +30,7 @@ function newLookup() {
     blocks: [{ config, store, forwards: { states } }],
     cached: cache.blocks,
     wallMs: Date.UTC(2026, 0, 1),
+    sourceOf: (ref: number) => cache.sourceOf(ref),
     isInKernel: (ref: number) => cache.blocks.key(ref) === 0,
   };
   const lookUp = (nowMs: number, type = 'A') =>
@@ -118,4 +119,15 @@ test('what is no question is refused', () => {
       (error: ControlError) => error.kind === 'usage',
     );
   }
+});
+
+test('an answer is from the upstream that sent it, where several may have', () => {
+  const { cache, store, lookUp, zoneId } = newLookup();
+  const ref = cache.keep(store, answerFor('www.example.test', { zoneId }), 0);
+  const from = (): unknown => lookUp(1).homes[0].entries[0].from;
+  assert.equal(from(), null);
+  cache.cameFrom(ref, '192.0.2.2:53');
+  assert.equal(from(), '192.0.2.2:53');
+  cache.keep(store, answerFor('www.example.test', { zoneId }), 1);
+  assert.equal(from(), null, 'nobody knows of another answer in the same memory');
 });

@@ -96,4 +96,10 @@ describe('the screen of top', () => {
     );
     for (const line of lines) assert.match(line, /^[\x20-\x7e…]*$/u);
   });
+
+  it('says when it cannot know slow answers', () => {
+    const lines = topScreen(reading({ slow: [], isSlowShown: false }), plain);
+    assert.match(lines.at(-1)!, /^not shown: 8 commands and pages are watching/);
+    assert.ok(lines.at(-1)!.length <= plain.columns);
+  });
 });

@@ -11,7 +11,7 @@ import { watchedQuery } from './watched.js';
 
 function newFixture() {
   const clock = new ManualClock();
-  const state = { filter: null as WatchFilter | null, isEnded: false, isServing: true };
+  const state = { filter: null as WatchFilter | null, isEnded: false, isServing: true, isFull: false };
   let told: (queries: readonly WatchedQuery[]) => void = () => {};
   const handler = topHandler({
     clock,
@@ -20,6 +20,7 @@ function newFixture() {
     top: new Top(clock),
     answerWatch: {
       watch(filter, tell) {
+        if (state.isFull) return null;
         state.filter = filter;
         told = tell;
         return {
@@ -81,6 +82,19 @@ describe('the running side of top', () => {
     assert.deepEqual(shown(), [1_000]);
     await clock.pass(2_000);
     assert.deepEqual(shown(), []);
+  });
+
+  it('says that it sees no slow answers while as many as may watch, and sees them when one has gone', async () => {
+    const { clock, asks, items, slow, state } = newFixture();
+    state.isFull = true;
+    await asks();
+    await clock.pass(1_000);
+    assert.equal(items.at(-1)!.isSlowShown, false);
+    state.isFull = false;
+    await clock.pass(1_000);
+    slow(20);
+    await clock.pass(1_000);
+    assert.deepEqual([items.at(-1)!.isSlowShown, items.at(-1)!.slow.length], [true, 1]);
   });
 
   it('ends with the command, and when another instance serves', async () => {

@@ -60,6 +60,7 @@ export function reading(parts: Partial<TopItem> = {}): TopItem {
       clients: [{ client: '10.244.0.7', count: 9_000, ...counts }],
     },
     slow: [watchedQuery({ origin: 'miss', rcode: 'SERVFAIL', durationMs: 1_912, name: `${'x'.repeat(63)}.example.` })],
+    isSlowShown: true,
     ...parts,
   };
 }

@@ -52,6 +52,13 @@ test('memory near the limit, by control groups of version 2', async () => {
   assert.match(killed.seen, /^the kernel has killed 3 processes/);
 });
 
+test('memory is that of the container that serves, wherever the doctor runs', async () => {
+  const near = { limitBytes: 512 * 2 ** 20, usedBytes: 500 * 2 ** 20, kills: 1 };
+  const of = (memory: typeof near | null) => verdicts(memoryCheck, { files: second(200e6), facts: { memory } });
+  assert.deepEqual(await of(near), { memory: 'warn', 'oom-kills': 'warn' });
+  assert.deepEqual(await of(null), { memory: 'skipped', 'oom-kills': 'skipped' });
+});
+
 test('memory by control groups of version 1', async () => {
   const at = '/sys/fs/cgroup/memory/memory.';
   const files = {

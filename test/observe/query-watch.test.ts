@@ -54,7 +54,7 @@ function newFixture(workers = 1) {
     const writer = writers[worker];
     if (origin === 'miss') {
       if (writer.wantsOthers) writer.put(about, slot, message.length, peers, 0);
-    } else if (writer.wantsHits) writer.putHit(about, slot, message.length, peers, 0);
+    } else if (writer.wantsHits && !writer.passesOver()) writer.putHit(about, slot, message.length, peers, 0);
   };
   /** As the main thread does. */
   const answersHere = (name: string, origin: AnswerOrigin, durationMs: number, transport: 0 | 1 = 1) => {

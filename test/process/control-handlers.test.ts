@@ -164,6 +164,15 @@ describe('zerohop lookup', () => {
     );
   });
 
+  test('knows which of several upstreams sent an answer', async () => {
+    const several = corefile.replace('forward . 192.0.2.53\n', 'forward . 192.0.2.53 192.0.2.54\n');
+    const { world, command } = await newControlledWorld({ corefile: several });
+    await world.asks('www.example.', 'A');
+    const [home] = (await command<LookupItem>('lookup', lookUp)).homes;
+    assert.equal(home.upstreams.length, 2);
+    assert.match(home.entries[0].from ?? '', /^192\.0\.2\.5[34]:53$/u);
+  });
+
   test('tells an expired answer, and one for validators, from others', async () => {
     const { world, command } = await newControlledWorld();
     await world.asks('www.example.', 'A', { edns: { dnssecOk: true } });

@@ -92,6 +92,7 @@ test('the facts of a process that serves', () => {
     hasHandover: true,
     hasKernelLane: false,
     foreignSockets: 1,
+    memory: null,
     networkNamespace: 'net:[1]',
     clusterDomain: 'cluster.example',
     aaaaPolicies: ['nodata', 'forward'],

@@ -1,10 +1,12 @@
 /** The doctor of the serving process: facts for those who ask, and the run once a minute over them. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { kindDenial } from '../../src/cache/blocks.js';
 import type { Answering } from '../../src/control/server.js';
 import { doctorFirstMs, doctorPeriodMs } from '../../src/limits.js';
 import { type DoctorSettings, openDoctor } from '../../src/process/doctor-run.js';
 import { Generation } from '../../src/process/generation.js';
+import { answerFor } from '../cache/answers.js';
 import { configOf } from '../config/options.js';
 import { healthyFacts, linksText, listLinks, lookingAt } from '../doctor/outsides.js';
 import { newGenerationFixture } from './generation-fixture.js';
@@ -21,9 +23,16 @@ const settings: DoctorSettings = {
 /** A process that serves on a node whose links are `links`. */
 function processOn(links: string, changed: Partial<DoctorSettings> = {}) {
   const { world, clock, lines } = newGenerationFixture();
-  const generation = new Generation(configOf('cluster.local {\nbind 169.254.20.10\nforward . 10.96.0.11\n}'), world);
+  const generation = new Generation(
+    configOf('cluster.local {\nbind 169.254.20.10\ncache\nforward . 10.96.0.11\n}'),
+    world,
+  );
   const programs: Record<string, string> = { [listLinks]: links };
-  const state = { role: 'serving' as 'serving' | 'standing by', panics: 0 };
+  const state = {
+    role: 'serving' as 'serving' | 'standing by',
+    panics: 0,
+    names: [] as { name: string; type: string; count: number }[],
+  };
   const doctor = openDoctor(
     { ...settings, ...changed },
     {
@@ -37,11 +46,17 @@ function processOn(links: string, changed: Partial<DoctorSettings> = {}) {
       active: () => ({ generation, config: generation.config, isLastRefused: false }),
       watching: () => ({ readiness: { missing: ['upstream'] } as never }),
       instance: () => ({ role: state.role, standBys: 1 }),
-      talkers: () => ({ names: [], clients: [{ client: '10.244.0.7' }] }) as never,
+      talkers: () => ({ names: state.names, clients: [{ client: '10.244.0.7' }] }) as never,
       panicked: () => void state.panics++,
     },
   );
-  return { doctor, clock, lines, programs, state };
+  /** As if the cluster DNS had answered. */
+  const keeps = (name: string, parts: Parameters<typeof answerFor>[1]) => {
+    const [{ store }] = generation.blocks;
+    const [{ zoneId }] = generation.listeners[0].zones;
+    world.cache.keep(store!, answerFor(name, { zoneId, ...parts }), clock.nowMs());
+  };
+  return { doctor, clock, lines, programs, state, keeps };
 }
 
 const well = linksText({ name: 'nodelocaldns', kind: 'dummy', addresses: ['169.254.20.10', '10.96.0.10'] });
@@ -61,6 +76,19 @@ test('the facts are those of the parts at the moment of asking', async () => {
     ['10.96.0.11:53'],
   );
   assert.deepEqual([recent.seconds, recent.queries], [5, 0]);
+});
+
+test('a frequent name exists if the cache has data for it that has not expired', async () => {
+  const { doctor, clock, state, keeps } = processOn(well);
+  state.names = ['db.default.svc.cluster.local.', 'none.cluster.local.', 'new.cluster.local.', 'www.example.'].map(
+    (name) => ({ name, type: 'A', count: 9 }),
+  );
+  keeps('db.default.svc.cluster.local', { lifetimeMs: 5_000 });
+  keeps('none.cluster.local', { kind: kindDenial, lifetimeMs: 5_000 });
+  const exist = () => doctor.facts().topNames.map(({ exists }) => exists);
+  assert.deepEqual(exist(), [true, false, false, false]);
+  await clock.pass(5_000);
+  assert.deepEqual(exist(), [false, false, false, false]);
 });
 
 test('the command facts gets them as one item', async () => {

@@ -19,7 +19,10 @@ export interface MissesReport {
 
 let runs = 0;
 
-/** Asks `perSecond` names of `*.wild.default.svc.cluster.local.` for `seconds`, none of them twice, as the client `from`. */
+/**
+ * Asks `perSecond` names of `*.wild.svc.cluster.local.` for `seconds`, none of them twice, as the client `from`. They have the
+ * form of Services, which workers may ask about by themselves.
+ */
 export async function misses(
   node: Node,
   perSecond: number,
@@ -30,7 +33,7 @@ export async function misses(
   const count = perSecond * seconds;
   const names = join(node.folder, `names-${runs}`);
   const label = `r${runs}`;
-  const lines = Array.from({ length: count }, (_, index) => `${label}-${index}.wild.default.svc.cluster.local A\n`);
+  const lines = Array.from({ length: count }, (_, index) => `${label}-${index}.wild.svc.cluster.local A\n`);
   writeFileSync(names, lines.join(''));
   const options = ['-d', names, '-n', '1', '-Q', String(perSecond), '-q', '5000', '-c', '4', '-a', from, '-v'];
   const text = await output(node.command('dnsperf', '-s', localAddress, ...options), (seconds + 20) * 1000);

@@ -49,8 +49,8 @@ describe('pprof', { skip: needs('root', 'ip', 'curl') }, () => {
 
   test('a profile of a worker', { skip: ioPath === 'portable' && 'needs workers' }, async () => {
     assert.equal(await fetch('profile?seconds=0.5&thread=1', 'b.cpuprofile'), '200');
-    const names = read('b.cpuprofile').nodes.map((each: { callFrame: { url: string } }) => each.callFrame.url);
-    assert.ok(names.some((url: string) => url.endsWith('/listen/worker-loop.js')));
+    const urls = read('b.cpuprofile').nodes.map((each: { callFrame: { url: string } }) => each.callFrame.url);
+    assert.ok(urls.some((url: string) => url.endsWith('/process/worker.js')));
     assert.equal(await fetch('profile?seconds=1&thread=2', 'none'), '404');
   });
 

@@ -118,8 +118,10 @@ describe('a start that must fail', { skip }, () => {
   });
 
   test('as many open files as it asks for are enough to start', async () => {
-    const limits = ['prlimit', `--nofile=${openFilesToLoad}:${openFilesToLoad}`];
-    const program = start(node.command(...limits, ...entry, '-conf', good, ...quietFlags, '-workers', '2'));
+    const limited = (files: number | string): string[] => ['prlimit', `--nofile=${files}:${files}`];
+    const { stderr } = await serve(good, limited(openFilesToLoad), ['-workers', '2']);
+    const [, asked] = /this configuration needs (\d+);/.exec(stderr) ?? assert.fail(stderr);
+    const program = start(node.command(...limited(asked), ...entry, '-conf', good, ...quietFlags, '-workers', '2'));
     try {
       await eventually('it serves', () => (program.stdout().includes(' serves on ') ? true : undefined));
     } finally {

@@ -69,7 +69,7 @@ describe('the cluster DNS in trouble', { skip }, () => {
     t.diagnostic(`known: NOERROR, TTL 30, after ${stale.join(', ')} ms`);
     assert(Math.max(...stale) < 500, `${stale} ms`);
     const unknown = await untilGood(
-      (round) => timed(`u${round}.wild.default.svc.cluster.local.`),
+      (round) => timed(`u${round}.wild.svc.cluster.local.`),
       ({ ms }) => ms < 2_000,
     );
     t.diagnostic(`unknown: ${unknown.rcode} after ${unknown.ms} ms`);
@@ -83,7 +83,7 @@ describe('the cluster DNS in trouble', { skip }, () => {
     });
     t.diagnostic(`fresh ${Math.round(fresh)} ms after both are back`);
     assert(fresh < 1_000, `${fresh} ms`);
-    const { rcode } = await timed('back.wild.default.svc.cluster.local.');
+    const { rcode } = await timed('back.wild.svc.cluster.local.');
     assert.equal(rcode, 'NOERROR');
   });
 
@@ -150,7 +150,7 @@ describe('the cluster DNS in trouble', { skip }, () => {
     const series = `zerohop_upstream_state{to="10.244.1.2:53",state="${state}"}`;
     const isSo = async (): Promise<true | undefined> => {
       if ((await metric(node, series)) === 1) return true;
-      await timed(`s${++asked}.wild.default.svc.cluster.local.`);
+      await timed(`s${++asked}.wild.svc.cluster.local.`);
       return undefined;
     };
     await eventually(`the endpoint is ${state}`, isSo, 120_000);

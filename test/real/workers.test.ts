@@ -45,8 +45,15 @@ describe('workers before pods', { skip: needs('root', 'ip', 'ss', 'knotd', 'knot
       zerohop = await startZerohop(node, nodeLocalCorefile({}), ['-workers', String(workers)]);
       assert.equal(await socketsOfPort53(), workers);
       const asked = await upstreamAsked();
-      const extra = async (): Promise<number> =>
-        (await sumOf('zerohop_upstream_retries_total')) + (await sumOf('zerohop_nxdomain_cut_queries_total'));
+      const extra = async (): Promise<number> => {
+        const families = [
+          'upstream_retries_total{',
+          'nxdomain_cut_queries_total{',
+          'direct_queries_total{outcome="given_up"',
+        ];
+        const numbers = await Promise.all(families.map((family) => sumOf(`zerohop_${family}`)));
+        return numbers.reduce((sum, number) => sum + number);
+      };
       const extraBefore = await extra();
       const begunMs = performance.now();
       assertAllRight(await fromAllPods(localAddress, questions / 4));
@@ -65,7 +72,8 @@ describe('workers before pods', { skip: needs('root', 'ip', 'ss', 'knotd', 'knot
       const lastedSeconds = (performance.now() - begunMs) / 1000;
       const askedFor = (count: number, ttlSeconds: number): number =>
         count * (1 + Math.floor(lastedSeconds / ttlSeconds));
-      const most = askedFor(names.names, 30) + askedFor(names.absentNames, 5) + again;
+      // A worker and the main thread may both ask about a name that many clients begin to ask for at once.
+      const most = 1.1 * (askedFor(names.names, 30) + askedFor(names.absentNames, 5)) + again;
       assert.ok(times > names.names && times <= most, `${times} times, ${again} of them extra, in ${lastedSeconds} s`);
     });
   }
@@ -106,14 +114,14 @@ describe('workers before pods', { skip: needs('root', 'ip', 'ss', 'knotd', 'knot
 
   /** Of the cache, so far. */
   async function requestsAndMisses(): Promise<[number, number]> {
-    return [await sumOf('coredns_cache_requests_total'), await sumOf('coredns_cache_misses_total')];
+    return [await sumOf('coredns_cache_requests_total{'), await sumOf('coredns_cache_misses_total{')];
   }
 
-  /** Of all series of a family, so far. */
-  async function sumOf(family: string): Promise<number> {
+  /** Of all series that begin so, so far. */
+  async function sumOf(series: string): Promise<number> {
     await pause(metricsAgeMs);
     const page = await httpText(node, `http://${localAddress}:9253/metrics`);
-    const lines = page.split('\n').filter((line) => line.startsWith(`${family}{`));
+    const lines = page.split('\n').filter((line) => line.startsWith(series));
     return lines.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' ') + 1)), 0);
   }
 });

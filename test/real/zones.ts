@@ -35,6 +35,7 @@ long.default.svc 86400 A 10.96.1.4
 zero.default.svc 0 A 10.96.1.5
 four.default.svc 4 A 10.96.1.6
 *.wild.default.svc A 10.96.2.1
+*.wild.svc A 10.96.2.1
 *.brief.default.svc 1 A 10.96.2.2
 ${endpointAddresses.map((address) => `kube-dns-headless.kube-system.svc 1 A ${address}`).join('\n')}
 ${addresses

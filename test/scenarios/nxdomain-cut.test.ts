@@ -125,9 +125,9 @@ describe('what is asked all the same', () => {
 
   it('names below a stale denial', async () => {
     const lines = 'cache {\n denial 9984 5\n serve_stale 1h\n }';
-    const corefile = corefileWith().replace(/cache \{[^}]*\}/, lines);
-    const world = await newWorld({ corefile });
-    world.upstream.on(() => ({ rcode: 3, authorities: soaOf() }));
+    const world = await newWorld({ corefile: corefileWith().replace(/cache \{[^}]*\}/, lines) });
+    const namespace = 'default.svc.cluster.local.';
+    world.upstream.on(({ name }) => ({ rcode: name === namespace ? 0 : 3, authorities: soaOf() }));
     await world.asks(above, 'A');
     await world.passSeconds(6);
     await asksFor(world, below);

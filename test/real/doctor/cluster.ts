@@ -87,6 +87,8 @@ export interface ZerohopWish {
   readonly corefile?: (text: string) => string;
   readonly flags?: readonly string[];
   readonly environment?: Readonly<Record<string, string>>;
+  /** Texts of files that it sees instead of the kernel's, by path. */
+  readonly files?: Readonly<Record<string, string>>;
   /** What a pod asks then; by default each address of zerohop. */
   readonly asked?: readonly { readonly server: string; readonly name?: string; readonly type?: string }[];
 }
@@ -248,7 +250,8 @@ export class Cluster {
     const files = ['-basecorefile', template, '-kubednscm', join(folder, 'kube-dns')];
     const own = ['-localip', addresses.join(), '-setupinterface', '-setupiptables', '-upstreamsvc=kube-dns-upstream'];
     const sockets = ['-control', this.#controlPath, '-handover', join(folder, 'handover.sock')];
-    const inPod = { ...this.node, command: (...command: string[]) => this.#asInPod(command) };
+    const seeing = (command: string[]) => this.#withFiles(wish.files ?? {}, command);
+    const inPod = { ...this.node, command: (...command: string[]) => this.#asInPod(seeing(command)) };
     this.#zerohop = await startZerohop(inPod, '', [...files, ...own, ...sockets, '-metrics-listen-address=', ...flags]);
     for (const { server, name, type } of asked) await this.askFromPod(server, name, type);
   }

@@ -189,33 +189,30 @@ export const questionFaults: readonly Fault[] = [
     finds: ['memory'],
     says: /the container uses 490 of 512 MiB/,
     informs: ['search-path', 'autopath'],
-    pretence: {
+    ...asksMuch(manyQuestions, {
       files: {
         '/sys/fs/cgroup/memory.max': '536870912\n',
         '/sys/fs/cgroup/memory.current': '524288000\n',
         '/sys/fs/cgroup/memory.stat': 'anon 513802240\ninactive_file 10485760\n',
         '/sys/fs/cgroup/memory.events': 'low 0\nhigh 0\nmax 12\noom 0\noom_kill 0\n',
       },
-    },
-    ...asksMuch(manyQuestions),
+    }),
   },
   {
     name: 'half of the queries are AAAA, for nothing, and the container has been killed for want of memory',
     finds: ['oom-kills'],
     says: /the kernel has killed 1 process/,
     informs: ['aaaa-useless'],
-    pretence: {
-      files: {
-        '/sys/fs/cgroup/memory.max': '536870912\n',
-        '/sys/fs/cgroup/memory.current': '104857600\n',
-        '/sys/fs/cgroup/memory.stat': 'inactive_file 0\n',
-        '/sys/fs/cgroup/memory.events': 'oom_kill 1\n',
-      },
-    },
     ...asksMuch(
       manyQuestions.slice(0, 105).flatMap((question) => [question, question.replace(/A$/, 'AAAA')]),
       {
         corefile: (text) => text.replaceAll('    aaaa nodata\n', ''),
+        files: {
+          '/sys/fs/cgroup/memory.max': '536870912\n',
+          '/sys/fs/cgroup/memory.current': '104857600\n',
+          '/sys/fs/cgroup/memory.stat': 'inactive_file 0\n',
+          '/sys/fs/cgroup/memory.events': 'oom_kill 1\n',
+        },
       },
     ),
   },

@@ -227,8 +227,8 @@ export const tracesMax = 1_024;
 /** The period of reading them, each of which wakes the process, and what reading may take of it, 1 in 200. */
 export const tracesReadMs = 400;
 export const tracesTurnMs = 2;
-/** Hits told in a period, by all workers, and of more one in so many: 100 a second at most, as many as a reader can use. */
-export const tracedHitsMax = 40;
+/** Hits told in a period, by all workers, and of more one in so many: 50 a second at most, as many as a reader can use. */
+export const tracedHitsMax = 20;
 /** The longest -for of `zerohop tail`. */
 export const watchedMsMax = 86_400_000;
 /** Those who watch queries at one moment: each has its filter tried on every answer. */

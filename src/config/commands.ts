@@ -294,7 +294,7 @@ const tailCommand: CommandSpec = {
   details:
     'The command shows a line for each query that the running zerohop answers: when, who asked, name and type, rcode, where ' +
     'the answer came from (hit, stale, miss, policy, plugin, failure, refused), and how long it took. The Corefile needs no ' +
-    'log for it, and answers do not wait for it: of many hits (more than 100 a second) some are sampled, and what is not ' +
+    'log for it, and answers do not wait for it: of many hits (more than 50 a second) some are sampled, and what is not ' +
     'read in time is dropped; a line on stderr says how many. With -slow, hits are left out and all else is complete. Answers of the kernel ' +
     'lane are counted and not shown.',
   flags: [...flagsOfTail, ...flagsOfAskers],

@@ -11,6 +11,7 @@ import { systemRandom } from '../../src/os/random.js';
 import { sharedNode } from '../../src/process/shared-sockets.js';
 import { hashKey } from '../dns/hash-key.js';
 import { calls, descriptors, eventually, newGroups, openClient, skip } from '../os/loopback-sockets.js';
+import { freePort } from '../real/packets.js';
 import { TcpClient } from '../simulation/client.js';
 import { timeouts } from './tcp-world.js';
 
@@ -33,7 +34,8 @@ async function newWorld(count = 1) {
   });
   let table = 'one';
   const udp = await threads.open({
-    at: { address: '127.0.0.1', port: 0 },
+    // One that is free for both transports.
+    at: { address: '127.0.0.1', port: await freePort() },
     table: () => table,
     serve: (packet, client) => client.reply(Buffer.from(`context: ${Buffer.from(packet)}`)),
     refresh: assert.fail,

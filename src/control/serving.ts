@@ -3,14 +3,14 @@
  * cached, and where it would go. It takes the decisions of resolve/fast-path.ts in its order, and changes nothing: no
  * mark of use, no counter.
  */
-import { type BlockRef, type Blocks, kindDenial, kindServfail, kindSuccess, onFailureOnly } from '../cache/blocks.js';
+import { type BlockRef, type Blocks, kindServfail, kindSuccess, onFailureOnly } from '../cache/blocks.js';
 import type { Store } from '../cache/cache.js';
 import type { BlockConfig, ForwardConfig } from '../config/config.js';
 import { rcodeName, wireOf, wireToName } from '../dns/names.js';
 import { ownQuery } from '../dns/own-queries.js';
 import { Query, readQuery } from '../dns/query.js';
 import { rcodeNoError, rcodeNxDomain, setU16, typeA, typeAaaa } from '../dns/wire.js';
-import { findCut, isForCuts, newCutLookup } from '../resolve/cut.js';
+import { findCut, isForCuts, mayBeCut, newCutLookup } from '../resolve/cut.js';
 import type { PlannedListener } from '../resolve/zone-plan.js';
 import {
   aaaaForward,
@@ -88,7 +88,7 @@ export function prospectOf(serving: Serving, table: ZoneTable, question: Uint8Ar
   const entry = own.cache === null ? 0 : serving.cached.find(packet, query.questionEnd, own.zoneId, 0);
   const given = entry === 0 ? null : givenFrom(serving, own, entry);
   if (given !== null) return { zone: own, outlook: given, known: knownOf(serving.cached, entry), entry };
-  const isCutFirst = own.isCut && isForCuts(query) && (entry === 0 || serving.cached.kind(entry) === kindDenial);
+  const isCutFirst = own.isCut && isForCuts(query) && mayBeCut(serving.cached, own, entry);
   const cut = isCutFirst ? cutOf(serving, own, packet, query) : 0;
   if (cut !== 0) return { zone: own, outlook: 'cut', known: 'no name', entry: cut };
   const { config } = serving.blocks[own.block];

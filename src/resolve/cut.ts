@@ -69,9 +69,8 @@ export class DenialCuts {
   isOpenFor(packet: Uint8Array): boolean {
     const { zone, query, block, blocks, role } = this.#context;
     if (zone === null || !zone.isCut || (zone.defers !== 0 && role === 'worker') || !isForCuts(query)) return false;
-    // An answer that has expired may still be used, or be preferred to a denial.
     const own = isByPolicy(zone, query) ? findAddress(this.#cached, zone, packet, headerBytes) : block;
-    return own === 0 || (blocks.kind(own) === kindDenial && !isForKernelAgain(blocks, zone, own));
+    return mayBeCut(blocks, zone, own);
   }
 
   /** Answers that packet from a cut, or returns `deferred`. `sinceMs` not null: it has waited for the cut since then. */
@@ -118,6 +117,14 @@ export function stepOf({ zone, query }: Pick<WorkerContext, 'zone' | 'query'>, p
 
 function isByPolicy({ aaaa }: ServedZone, { type }: Query): boolean {
   return type === typeAaaa && aaaa !== aaaaForward;
+}
+
+/**
+ * Whether a cut may answer a question whose own entry, which answers it no more, is `own`; 0: there is none. An answer that
+ * has expired may still be used, or be preferred to a denial.
+ */
+export function mayBeCut(blocks: Blocks, zone: ServedZone, own: BlockRef): boolean {
+  return own === 0 || (blocks.kind(own) === kindDenial && !isForKernelAgain(blocks, zone, own));
 }
 
 /**

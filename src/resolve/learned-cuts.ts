@@ -94,10 +94,9 @@ export class LearnedCuts {
       const known = this.#learned.get(keyOfCut(zone, candidate));
       if (known !== undefined && nowMs < known.existsUntilMs) continue;
       const ref = findFor(blocks, zone, candidate);
-      const isFresh = ref !== 0 && nowMs < blocks.expiresAtMs(ref);
-      if (isFresh && isCutBy(blocks, ref, nowMs)) return;
-      if (isFresh || (index + 1 < candidates.length && this.#isOfWalk(zone, candidates[index + 1].question, nowMs)))
-        continue;
+      if (ref !== 0 && isCutBy(blocks, ref, nowMs)) return;
+      if (ref !== 0 && nowMs < blocks.expiresAtMs(ref)) continue;
+      if (index + 1 < candidates.length && this.#isOfWalk(zone, candidates[index + 1].question, nowMs)) continue;
       return this.#learn(zone, candidate, question, nowMs);
     }
   }
@@ -371,7 +370,7 @@ export function findFor(blocks: Blocks, { zoneId }: ServedZone, question: Uint8A
 }
 
 /** Whether there is a cached answer, and whichever it is, it has not expired. */
-function isFresh(blocks: Blocks, zone: ServedZone, question: Uint8Array, nowMs: number): boolean {
+export function isFresh(blocks: Blocks, zone: ServedZone, question: Uint8Array, nowMs: number): boolean {
   const ref = findFor(blocks, zone, question);
   return ref !== 0 && nowMs < blocks.expiresAtMs(ref);
 }

@@ -23,6 +23,7 @@ import {
   findFor,
   inDomain,
   isDeniedNow,
+  isFresh,
   joinedQuestion,
   keyOfCut,
   labelsBelow,
@@ -75,8 +76,7 @@ export class Walks {
     for (const domain of domains.all) if (exists(domain.zone, inDomain(walk.top, domain))) return;
     const home = routes.get(zone)?.homeOf(walk.last) ?? null;
     if (home === null || !isAskedAhead(home, routes.get(home), u16(question, question.length - 4))) return;
-    const ref = findFor(blocks, home, walk.last);
-    if (ref !== 0 && nowMs < blocks.expiresAtMs(ref)) return;
+    if (isFresh(blocks, home, walk.last, nowMs)) return;
     const key = keyOfCut(home, walk.last);
     if (this.#ahead.has(key) || this.#ahead.size >= askedAheadMax || !budget.spend(nowMs)) return;
     if (!ask(home, walk.last)) return;

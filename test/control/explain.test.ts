@@ -59,6 +59,27 @@ describe('a walk', () => {
     assert.deepEqual(asked, [0, 1]);
     assert.match(explainText(explainItem(serving(0), wanted), { isColored: false }), /A +cut +NXDOMAIN +\d+ s left/);
   });
+
+  test('has no cut for a name that the kernel lane has given: that one is asked for itself again', () => {
+    const { cache, store, zone, serving } = newServing();
+    const { zoneId } = zone('cluster.local.');
+    cache.blocks.firstHits = { add() {} };
+    const wanted = { name: 'www.example.com', search: ['default.svc.cluster.local.'], ndots: 5 };
+    const ownName = 'www.example.com.default.svc.cluster.local';
+    const denialOf = (name: string) => {
+      const denial = answerFor(name, { zoneId, kind: kindDenial });
+      denial.message[3] |= rcodeNxDomain;
+      return denial;
+    };
+    const own = cache.keep(store, denialOf(ownName), 0);
+    const nowMs = cache.blocks.expiresAtMs(own) + 1;
+    cache.keep(store, denialOf('com.default.svc.cluster.local'), nowMs);
+    const outlook = () => explainItem(serving(nowMs), wanted).steps[0].questions[0].outlook;
+    assert.equal(outlook(), 'cut');
+    Object.assign(zone('cluster.local.'), { isForKernel: true });
+    cache.blocks.markForKernel(own);
+    assert.equal(outlook(), 'upstream');
+  });
 });
 
 describe('the names that a pod asks for', () => {

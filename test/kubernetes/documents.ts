@@ -33,6 +33,9 @@ const withHelm = blocksUnder(install, '## With helm');
 const rolledOut = /successfully rolled out\s*$/;
 const verified = /ok: zerohop on node \S+ answered 20 of 20 queries of this pod; \S+ is 10\.96\.0\.1\s*$/;
 
+/** The pods of helm's test, in any order: one asks, one runs the doctor. */
+const tested = /^(?=.*ok: zerohop on node \S+ answered 20 of 20 queries of this pod)(?=.*\n0 failures)/s;
+
 /** The blocks in the order of a cluster without a node cache. */
 const freshSteps: readonly Step[] = [
   { block: readme[0], prints: /^/ },
@@ -42,7 +45,7 @@ const freshSteps: readonly Step[] = [
   { block: blocksUnder(install, '## Verify')[0], prints: verified },
   { block: blocksUnder(install, '## Alpine or IPv6')[0], prints: /configmap\/node-local-dns configured/ },
   { block: withKubectl[1], prints: /deleted/ },
-  { block: withHelm[0], prints: verified },
+  { block: withHelm[0], prints: tested },
   { block: withHelm[1], prints: /uninstalled/ },
   {
     block: blocksUnder(install, '## Two pods on every node')[0],
@@ -128,8 +131,8 @@ async function removeCaches(cluster: Cluster): Promise<void> {
     cluster.kubectl('-n', 'kube-system', 'delete', kinds, ...names, '--ignore-not-found');
   const names = ['node-local-dns', 'node-local-dns-standby', 'zerohop-preflight', 'zerohop-verify'];
   await remove('daemonset,job', ...names);
-  // helm keeps the pod of its test.
-  await remove('pod', 'node-local-dns-test');
+  // helm keeps the pods of its test.
+  await remove('pod', 'node-local-dns-test', 'node-local-dns-test-doctor');
   await until('no pod of a cache', 90, async () => {
     const pods = await cluster.kubectl('-n', 'kube-system', 'get', 'pods', '-o', 'name');
     return /node-local-dns|zerohop/.test(pods) ? undefined : true;
@@ -150,7 +153,7 @@ async function run(cluster: Cluster, workplace: string, { block, prints, isUnder
     seen = holds ? last : `status ${status}: ${output.trim().slice(-400).replaceAll('\n', ' / ')}`;
   });
   const [first] = block.text.trim().split('\n');
-  process.stderr.write(`${holds ? 'ok' : 'FAILS'} ${first}\n`);
+  process.stderr.write(holds ? `ok ${first}\n` : `FAILS ${first}: ${seen}\n`);
   const tried = `${block.page}: \`${first.length > 60 ? `${first.slice(0, 60)} …` : first}\``;
   return { tried, holds, seen, lost: lostOf(await load), took: inSeconds(seconds) };
 }

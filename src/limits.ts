@@ -636,8 +636,8 @@ export const laneAdmissionMs = 10_000;
 // The doctor.
 /** Between two runs of the cheap checks in the serving process. */
 export const doctorPeriodMs = 60_000;
-/** After a start other things matter: the takeover, the first misses. */
-export const doctorFirstMs = 30_000;
+/** After a start other things matter: the takeover, the first misses. Not when a snapshot is written. */
+export const doctorFirstMs = 45_000;
 /** One check of such a run, two readings of counters included; the rest of a check that takes longer is lost. */
 export const doctorCheckMs = 15_000;
 /** Between two reads of counters that are compared. */

@@ -67,7 +67,7 @@ const keptPerSecond = 0.8;
 
 export class TrafficMeter {
   readonly #source: TrafficSource;
-  readonly #clock: Pick<Clock, 'nowMs' | 'after'>;
+  readonly #clock: Pick<Clock, 'nowMs' | 'after' | 'rest'>;
   /** Null before the first reading. */
   #readAtMs: number | null = null;
   #kernelBefore = 0;
@@ -75,7 +75,7 @@ export class TrafficMeter {
   readonly #addresses = new Meters(1, 0);
   readonly #upstreams = new Meters(histogramPlaces.duration, 0);
 
-  constructor(source: TrafficSource, clock: Pick<Clock, 'nowMs' | 'after'>) {
+  constructor(source: TrafficSource, clock: Pick<Clock, 'nowMs' | 'after' | 'rest'>) {
     this.#source = source;
     this.#clock = clock;
   }

@@ -63,6 +63,7 @@ export class Turns {
     return {
       nowMs: () => clock.nowMs(),
       wallMs: () => clock.wallMs(),
+      rest: () => clock.rest(),
       after: (delayMs, run) => clock.after(delayMs, () => this.during('timers', run)),
       every: (periodMs, run) => clock.every(periodMs, () => this.during('timers', run)),
     };

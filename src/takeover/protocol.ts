@@ -243,6 +243,7 @@ export class PeerLink {
       }
       this.#stream.write(entriesFrame(value));
     }
+    this.#clock.rest();
     this.#nextChunk = this.#clock.after(0, () => {
       this.#nextChunk = null;
       this.#send();

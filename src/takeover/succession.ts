@@ -203,8 +203,10 @@ export class Succession {
   #entries(chunk: Uint8Array, link: PeerLink): void {
     if (link !== this.#up) return;
     this.#silentPeriods = 0;
-    if (this.#deps.warmth.take(chunk)) this.#hearing.heard('entries');
-    else link.close();
+    if (!this.#deps.warmth.take(chunk)) return link.close();
+    this.#hearing.heard('entries');
+    // The sender may answer on this processor meanwhile.
+    this.#deps.clock.rest();
   }
 
   #succeededBy(link: PeerLink): void {

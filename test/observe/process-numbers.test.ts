@@ -41,6 +41,7 @@ test('what runs in time is not late; what is held up is, each time anew', async 
   const clock: Clock = {
     nowMs: () => manual.nowMs() + extraMs,
     wallMs: () => 0,
+    rest() {},
     after: (delayMs, run) => manual.after(delayMs, run),
     every: (periodMs, run) => manual.every(periodMs, run),
   };

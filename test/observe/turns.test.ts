@@ -14,6 +14,7 @@ function newLoop() {
   const clock: Clock = {
     nowMs: () => nowMs,
     wallMs: () => 0,
+    rest() {},
     after: (delayMs, run) => timers.after(delayMs, run),
     every: (periodMs, run) => timers.every(periodMs, run),
   };

@@ -52,6 +52,30 @@ describe('systemClock', () => {
     fired.stop();
   });
 
+  it('runs in the next turn of the event loop without a delay, and not when stopped', async () => {
+    const ran: string[] = [];
+    clock.after(0, () => assert.fail()).stop();
+    await new Promise<void>((resolve) => {
+      clock.after(0, () => {
+        ran.push('soon');
+        setImmediate(() => resolve());
+      });
+      setImmediate(() => ran.push('turn'));
+      ran.push('now');
+    });
+    assert.deepEqual(ran, ['now', 'soon', 'turn']);
+  });
+
+  it('rests by sleeping, not by spinning', () => {
+    const before = process.cpuUsage();
+    const startMs = clock.nowMs();
+    for (let times = 0; times < 200; times++) clock.rest();
+    const { user, system } = process.cpuUsage(before);
+    const tookMs = clock.nowMs() - startMs;
+    assert.ok(tookMs >= 200 * 0.02, `${tookMs} ms`);
+    assert.ok((user + system) / 1000 < tookMs * 0.8, `${(user + system) / 1000} of ${tookMs} ms`);
+  });
+
   it('runs every period until it is stopped, also from within', async () => {
     let runs = 0;
     const three = new Promise<void>((resolve) => {

@@ -5,6 +5,7 @@ import { inTurns } from '../../src/scheduling/slices.js';
 /** Unlike the machine's, its timers keep a test alive. */
 const clock = {
   nowMs: () => performance.now(),
+  rest: () => {},
   after(ms: number, run: () => void) {
     const timer = setTimeout(run, ms);
     return { stop: () => clearTimeout(timer) };
@@ -53,6 +54,7 @@ test('where time stands still some slices are done in a turn', async () => {
   const turns: number[] = [];
   const still = {
     nowMs: () => 0,
+    rest: () => assert.fail('nothing took time'),
     after(_: number, run: () => void) {
       turns.push(did.length);
       return clock.after(0, run);
@@ -60,4 +62,27 @@ test('where time stands still some slices are done in a turn', async () => {
   };
   await inTurns(still, work(did, 25));
   assert.deepEqual(turns, [10, 20]);
+});
+
+test('work rests a few times in a millisecond of it, for threads that wait for the same processor', async () => {
+  let nowMs = 0;
+  const restedAtMs: number[] = [];
+  const passing = {
+    nowMs: () => nowMs,
+    rest() {
+      restedAtMs.push(nowMs);
+      nowMs += 0.1;
+    },
+    after: (_: number, run: () => void) => clock.after(0, run),
+  };
+  const slices = (function* (): Generator<void, void> {
+    for (let left = 40; left > 0; left--) {
+      nowMs += 0.07;
+      yield;
+    }
+  })();
+  await inTurns(passing, slices);
+  assert.ok(restedAtMs.length >= 12, `${restedAtMs.length} rests`);
+  const gaps = restedAtMs.slice(1).map((atMs, index) => atMs - restedAtMs[index] - 0.1);
+  assert.ok(Math.max(...gaps) < 0.3 && Math.min(...gaps) >= 0.2 - 1e-9, gaps.join());
 });

@@ -39,6 +39,9 @@ export class ManualClock implements Clock {
     return this.#wallOffsetMs + this.#nowMs;
   }
 
+  /** No other thread waits for this one. */
+  rest(): void {}
+
   after(delayMs: number, run: () => void): Timer {
     return this.#set({ atMs: this.#nowMs + Math.max(0, delayMs), periodMs: null, run });
   }

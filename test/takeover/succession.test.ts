@@ -100,6 +100,7 @@ function clockOf(clock: ManualClock): Clock {
   return {
     nowMs: () => clock.nowMs(),
     wallMs: () => clock.wallMs(),
+    rest: () => clock.rest(),
     after: (ms, run) => clock.after(ms, run),
     every: (ms, run) => clock.every(ms, run),
   };

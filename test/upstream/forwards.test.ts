@@ -61,6 +61,7 @@ test('the sweep is slow while connections are only kept open', async () => {
     clock: {
       nowMs: () => clock.nowMs(),
       wallMs: () => clock.wallMs(),
+      rest: () => clock.rest(),
       after: (ms: number, run: () => void) => clock.after(ms, run),
       every: (ms: number, run: () => void) =>
         clock.every(ms, () => {
@@ -373,6 +374,7 @@ test('what throws in each sweep stops with the second: those who wait are told, 
         throw new Error('planted');
       },
       wallMs: () => clock.wallMs(),
+      rest: () => clock.rest(),
       after: (ms: number, run: () => void) => clock.after(ms, run),
       every: (ms: number, run: () => void) =>
         clock.every(ms, () => {

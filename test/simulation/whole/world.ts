@@ -226,6 +226,7 @@ export class World {
     return {
       nowMs: () => clock.nowMs(),
       wallMs: () => clock.wallMs(),
+      rest: () => clock.rest(),
       after: (delayMs, run) => clock.after(delayMs, counted(run)),
       every: (periodMs, run) => clock.every(periodMs, counted(run)),
     };

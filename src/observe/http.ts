@@ -2,7 +2,7 @@
  * A small HTTP server for probes and scrapes: exact paths, any method (kubelets and people differ), bounds on everything,
  * and no bodies read. The routes decide on access, and on methods if they care.
  */
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -13,6 +13,12 @@ import type { Clock } from '../os/clock.js';
 import type { Endpoint } from '../os/network.js';
 import { raiseOpenFiles } from '../os/open-files.js';
 import { Places } from './http-places.js';
+
+/**
+ * Not imported: for the names of a module that is imported Node.js 24 calls each getter, and that of `WebSocket` loads a
+ * whole HTTP client, megabytes of it.
+ */
+const { createServer } = process.getBuiltinModule('node:http');
 
 export interface HttpAnswer {
   readonly status: number;

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import { get, request as httpRequest, type IncomingMessage } from 'node:http';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
@@ -20,6 +21,14 @@ async function start(routes: HttpRoutes, at = loopback): Promise<HttpServer> {
   servers.push(server);
   return server;
 }
+
+it('loads no HTTP client, which would be megabytes on Node.js 24', () => {
+  const module = new URL('../../src/observe/http.js', import.meta.url).href;
+  const script = `await import(${JSON.stringify(module)}); console.log(process.moduleLoadList.join());`;
+  const loaded = execFileSync(process.execPath, ['--input-type=module', '-e', script], { encoding: 'utf8' });
+  assert.match(loaded, /_http_server/);
+  assert.doesNotMatch(loaded, /undici|http2/);
+});
 
 interface Got {
   readonly status: number | undefined;

@@ -21,7 +21,7 @@ interface LaneInterfacesDeps {
   /** The map of interfaces over which questions came. */
   readonly map: number;
   nowMs(): number;
-  /** For the log, once for each cause. */
+  /** For the log, once for each interface and cause, however often it is tried. */
   refused(interfaceName: string, why: string): void;
   close(fd: number): void;
 }
@@ -29,8 +29,8 @@ interface LaneInterfacesDeps {
 export class LaneInterfaces {
   readonly #deps: LaneInterfacesDeps;
   readonly #attached = new Set<number>();
-  /** Where it may not hang, and when that is tried again. */
-  readonly #refused = new Map<number, number>();
+  /** Where it may not hang, why, and when that is tried again. */
+  readonly #refused = new Map<number, { readonly why: string; readonly triesAgainAtMs: number }>();
   #isLooking = false;
   #isOver = true;
   /** Interfaces whose existence is to be looked at, in turns. */
@@ -64,7 +64,7 @@ export class LaneInterfaces {
     try {
       const { bpf, map, nowMs } = this.#deps;
       for (const index of bpf.numberKeys(map, laneInterfacesMax)) {
-        const triesAgainAtMs = this.#refused.get(index) ?? 0;
+        const triesAgainAtMs = this.#refused.get(index)?.triesAgainAtMs ?? 0;
         if (this.#attached.has(index) || nowMs() < triesAgainAtMs) continue;
         await this.#attach(index);
         if (this.#isOver) return;
@@ -118,8 +118,9 @@ export class LaneInterfaces {
 
   #refuse(index: number, name: string, why: string): void {
     const { nowMs, refused } = this.#deps;
-    this.#refused.set(index, nowMs() + laneRefusedAgainMs);
-    refused(name, why);
+    const isNew = this.#refused.get(index)?.why !== why;
+    this.#refused.set(index, { why, triesAgainAtMs: nowMs() + laneRefusedAgainMs });
+    if (isNew) refused(name, why);
   }
 
   /** Looks at some interfaces a time, because each is a question to the kernel. */

@@ -63,6 +63,7 @@ export interface DirectOutcomes {
 /** A poll entry: descriptor, then events and results. */
 const pollEntryWords = 2;
 const enabled = new Int32Array([1]);
+const watchesForAll = 16;
 const idsOfMessages = 65_536;
 const connectionsMaxOfAll = directUpstreamsMax * directConnectionsMax;
 
@@ -79,9 +80,10 @@ export class DirectConnections {
   readonly #upstreams = new Map<string, UpstreamConnections>();
   #targets: readonly { readonly target: DirectTarget; readonly upstream: UpstreamConnections }[] = [];
   readonly #connections: DirectConnection[] = [];
-  /** By poll entry, as `watch` wrote them. */
-  #watched: readonly DirectConnection[] = [];
-  #watchedFrom = -1;
+  /** By poll entry, as `watch` wrote them last. */
+  readonly #watched: DirectConnection[] = [];
+  #watchedCount = 0;
+  #watches = 0;
   #unwritten = 0;
   #trials = 0;
   readonly #rows = new RowsUnderWay();
@@ -113,8 +115,6 @@ export class DirectConnections {
   /** From now on these are asked. Queries to others are given up. */
   follow(targets: Iterable<DirectTarget>): void {
     this.giveUpAll();
-    // The sockets before them in the poll entries may be others now.
-    this.#watchedFrom = -1;
     const followed: { target: DirectTarget; upstream: UpstreamConnections }[] = [];
     const left = new Set(this.#upstreams.keys());
     for (const target of targets) {
@@ -197,26 +197,28 @@ export class DirectConnections {
     }
   }
 
-  /** Writes its descriptors from entry `at` on, each to be polled for reading; their number. */
+  /**
+   * Writes the descriptors of those that owe answers from entry `at` on, each to be polled for reading; their number. The
+   * kernel's part of poll grows with each, so only now and then come those that owe none, which may have been closed.
+   */
   watch(entries: Int32Array, at: number): number {
-    if (this.#watchedFrom !== at) this.#watchFrom(entries, at);
-    return this.#watched.length;
-  }
-
-  #watchFrom(entries: Int32Array, at: number): void {
-    this.#watched = this.#connections.filter(({ isOpen }) => isOpen);
-    this.#watchedFrom = at;
-    for (const [index, { fd }] of this.#watched.entries()) {
-      entries[(at + index) * pollEntryWords] = fd;
-      entries[(at + index) * pollEntryWords + 1] = linux.pollIn;
+    const isForAll = ++this.#watches % watchesForAll === 0;
+    let count = 0;
+    for (let index = 0; index < this.#connections.length; index++) {
+      const connection = this.#connections[index];
+      if (!connection.isOpen || !(isForAll || connection.owed > 0)) continue;
+      entries[(at + count) * pollEntryWords] = connection.fd;
+      entries[(at + count) * pollEntryWords + 1] = linux.pollIn;
+      this.#watched[count++] = connection;
     }
+    this.#watchedCount = count;
+    return count;
   }
 
   /** Reads from those that poll found ready. */
   read(entries: Int32Array, at: number, nowMs: number): void {
-    const watched = this.#watched;
-    for (let index = 0; index < watched.length; index++) {
-      if (entries[(at + index) * pollEntryWords + 1] >> 16 !== 0) this.#receive(watched[index], nowMs);
+    for (let index = 0; index < this.#watchedCount; index++) {
+      if (entries[(at + index) * pollEntryWords + 1] >> 16 !== 0) this.#receive(this.#watched[index], nowMs);
     }
   }
 
@@ -331,7 +333,6 @@ export class DirectConnections {
   #close(connection: DirectConnection): void {
     const { upstream } = connection;
     connection.isClosed = true;
-    this.#watchedFrom = -1;
     this.#deps.calls.close(connection.fd);
     this.#freePlaces.push(connection.place);
     remove(this.#connections, connection);
@@ -416,7 +417,6 @@ export class DirectConnections {
     const result = this.#deps.calls.connect(connection.fd, connection.upstream.socketAddress);
     if (result === 0 || result === errors.isConnected) {
       connection.isOpen = true;
-      this.#watchedFrom = -1;
       return true;
     }
     if (result !== errors.inProgress && result !== errors.already) {

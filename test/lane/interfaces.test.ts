@@ -122,7 +122,7 @@ test('a link that cannot run the new program is made anew', async () => {
   assert.equal(lane.attached, 1);
 });
 
-test('where programs of others hang it does not, unless it may; that is said once a minute', async () => {
+test('where programs of others hang it does not, unless it may; that is tried each minute and said once', async () => {
   const kernel = new Kernel();
   kernel.questionsFrom(8, 'lxc8', 'veth');
   kernel.others.set(8, 1);
@@ -132,11 +132,16 @@ test('where programs of others hang it does not, unless it may; that is said onc
   assert.deepEqual([lane.attached, lane.refused], [0, 1]);
   kernel.clock.passMs(laneRefusedAgainMs);
   await lane.look();
-  assert.equal(kernel.said.length, 2);
+  assert.equal(kernel.said.length, 1);
   kernel.others.clear();
+  kernel.attachFails = -13;
   kernel.clock.passMs(laneRefusedAgainMs);
   await lane.look();
-  assert.deepEqual([lane.attached, lane.refused], [1, 0]);
+  assert.match(kernel.said[1], /lxc8: .*\(-13\)/, 'another cause');
+  kernel.attachFails = 0;
+  kernel.clock.passMs(laneRefusedAgainMs);
+  await lane.look();
+  assert.deepEqual([kernel.said.length, lane.attached, lane.refused], [2, 1, 0]);
   const free = new Kernel();
   free.questionsFrom(8, 'lxc8', 'veth');
   free.others.set(8, 1);

@@ -347,32 +347,59 @@ check('a connection that is slower than the others gets no more questions', (wor
   assert.deepEqual([socket.asked.length, worker.network.last.asked.length], [before, 2]);
 });
 
-check('open connections are listed for poll, as they are now and where the caller wants them', (worker) => {
-  const { direct, network, entries } = worker;
-  const listed = (at: number) => {
-    const count = direct.watch(entries, at);
-    return [...entries.subarray(at * 2, (at + count) * 2)];
-  };
-  assert.deepEqual(listed(1), []);
-  worker.ask('a.test');
-  assert.deepEqual(listed(1), [], 'one that is not open yet cannot be read');
-  worker.asks('b.test');
-  const first = network.last;
-  assert.deepEqual(listed(1), [first.fd, linux.pollIn]);
-  assert.deepEqual(listed(3), [first.fd, linux.pollIn]);
-  first.answers(first.asked[0]);
-  worker.poll();
-  worker.asksMany(connectionInflightTarget + 1);
-  const second = worker.tries();
-  assert.deepEqual(listed(1), [first.fd, linux.pollIn, second.fd, linux.pollIn]);
-  first.arrives(reset);
-  worker.poll();
-  assert.deepEqual(listed(1), [second.fd, linux.pollIn]);
-  // New orders have written their sockets over the entries.
-  entries.fill(-1);
-  direct.follow([worker.target]);
-  assert.deepEqual(listed(1), [second.fd, linux.pollIn]);
-});
+check(
+  'connections that owe answers are listed for poll where the caller wants them, now and then all open ones',
+  (worker) => {
+    const { direct, network, entries } = worker;
+    const listed = (at: number) => {
+      const count = direct.watch(entries, at);
+      return [...entries.subarray(at * 2, (at + count) * 2)];
+    };
+    const often = (at: number) => Array.from({ length: 40 }, () => listed(at));
+    const isAmong = (lists: number[][], ...fds: number[]) =>
+      lists.some((list) => list.join() === fds.flatMap((fd) => [fd, linux.pollIn]).join());
+    assert.deepEqual(listed(1), []);
+    worker.ask('a.test');
+    assert.deepEqual(listed(1), [], 'one that is not open yet cannot be read');
+    worker.asks('b.test');
+    const first = network.last;
+    assert.deepEqual(listed(1), [first.fd, linux.pollIn]);
+    assert.deepEqual(listed(3), [first.fd, linux.pollIn]);
+    first.answers(first.asked[0]);
+    worker.poll();
+    worker.asksMany(connectionInflightTarget + 1);
+    const second = worker.tries();
+    assert.deepEqual(listed(1), [first.fd, linux.pollIn, second.fd, linux.pollIn]);
+    second.answers(second.asked[0]);
+    worker.poll();
+    const one = often(1);
+    assert.equal(
+      one.filter((list) => list.length === 2).length,
+      40 - Math.floor(one.length / 16),
+      'mostly the one that owes',
+    );
+    assert.ok(isAmong(one, first.fd) && isAmong(one, first.fd, second.fd));
+    first.arrives(reset);
+    worker.poll();
+    assert.ok(isAmong(often(1), second.fd) && isAmong(often(1)));
+  },
+);
+
+check(
+  'a connection that owes nothing and is closed by the upstream is noticed while others are waited for',
+  (worker) => {
+    const { network } = worker;
+    const first = worker.proves();
+    worker.asksMany(connectionInflightTarget + 1);
+    const second = worker.tries();
+    second.answers(second.asked[0]);
+    worker.poll();
+    second.arrives(reset);
+    worker.poll();
+    assert.deepEqual([second.isClosed, first.isClosed], [true, false]);
+    assert.equal(network.sockets.length, 2);
+  },
+);
 
 check('only what poll found ready is read, and nothing of a connection that was closed meanwhile', (worker) => {
   const { direct, entries } = worker;

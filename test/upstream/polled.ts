@@ -257,8 +257,13 @@ export class PollingWorker {
     return rows;
   }
 
-  /** One turn of poll: reads what has arrived. */
+  /** Turns of poll, so many that all open connections have been looked at: reads what has arrived. */
   poll(): void {
+    for (let times = 0; times < 16; times++) this.pollOnce();
+  }
+
+  /** One turn, perhaps of those alone that owe answers. */
+  pollOnce(): void {
     const { direct, entries, at, network } = this;
     const count = direct.watch(entries, at);
     for (let index = at; index < at + count; index++) {

@@ -133,10 +133,32 @@ export class Publisher {
     this.#generation = generation;
   }
 
+  /**
+   * Other tables of the same places from now on. Of each published entry, expired or not, what they answer takes the place
+   * of what was published; what they would not give is taken out, and so is what has no entry.
+   */
+  renew(tables: readonly ZoneTable[], nowMs: number): void {
+    this.#tables = tables;
+    this.#withoutEntry.clear();
+    for (let slot = 0; slot < laneSlots; slot++)
+      if (this.#slots.isPublished(slot) && this.#bySlot[slot]!.ref === 0) this.takeOutSlot(slot, nowMs);
+    for (const [ref, slots] of [...this.#byRef]) {
+      this.#byRef.delete(ref);
+      if (this.#isPlain(ref)) this.#publishAll(ref, nowMs);
+      const renewed = this.#byRef.get(ref) ?? [];
+      for (const slot of slots)
+        if (this.#slots.isPublished(slot) && !renewed.includes(slot)) this.#slots.takeOut(slot, nowMs);
+    }
+  }
+
   /** Publishes the entry at every place that serves it, with the denial for AAAA that goes with its name. */
   publish(ref: BlockRef, nowMs: number): Publication {
+    const isLasting = this.#isPlain(ref) && nowMs < this.#context.blocks.expiresAtMs(ref);
+    return isLasting ? this.#publishAll(ref, nowMs) : 'not for the kernel';
+  }
+
+  #publishAll(ref: BlockRef, nowMs: number): Publication {
     const { blocks } = this.#context;
-    if (!this.#isLasting(ref, nowMs)) return 'not for the kernel';
     const before = this.#before(ref);
     this.#withoutEntry.delete(blocks.words[ref >> 2]);
     let use: Use | null = null;
@@ -284,10 +306,10 @@ export class Publisher {
     return newUse(blocks.words[ref >> 2], zone, times, before);
   }
 
-  #isLasting(ref: BlockRef, nowMs: number): boolean {
+  #isPlain(ref: BlockRef): boolean {
     const { blocks } = this.#context;
-    const isPlain = blocks.kind(ref) !== kindServfail && blocks.recheckAtMs(ref) !== onFailureOnly;
-    return isPlain && nowMs < blocks.expiresAtMs(ref) && (messageFlags(blocks.message(ref)) & flagTc) === 0;
+    const isLasting = blocks.kind(ref) !== kindServfail && blocks.recheckAtMs(ref) !== onFailureOnly;
+    return isLasting && (messageFlags(blocks.message(ref)) & flagTc) === 0;
   }
 
   /** The zone in which the kernel may answer the question, to which the context's query then belongs. */

@@ -69,8 +69,8 @@ describe('life', { skip: laneIsMissing || needs('root', 'mount', 'umount') }, ()
       eachSocket: changes.eachSocket ?? (() => {}),
     });
     const { table } = world.spine.listener;
-    const follow = (number = digest): void =>
-      lane.follow({ places: [{ at: { address: '169.254.20.10', port: 53 }, table }], digest: number });
+    const follow = (number = digest, port = 53): void =>
+      lane.follow({ places: [{ at: { address: '169.254.20.10', port }, table }], digest: number });
     follow();
     return { lane, lines, world, clock, follow };
   }
@@ -98,7 +98,9 @@ describe('life', { skip: laneIsMissing || needs('root', 'mount', 'umount') }, ()
     assert.equal(made.lane.totals.isOn, true);
     ask(made, 'a.test', 'b.test');
     await until(() => made.lane.totals.entries === 2);
-    made.follow();
+    made.follow(79n);
+    assert.equal(made.lane.totals.entries, 2);
+    made.follow(79n, 54);
     assert.equal(made.lane.totals.entries, 0);
     await until(() => made.lane.totals.entries === 2);
     made.lane.end();
@@ -152,14 +154,17 @@ describe('life', { skip: laneIsMissing || needs('root', 'mount', 'umount') }, ()
     made.lane.end();
   });
 
-  test('every socket of ours meets the witness', async () => {
+  test('every socket of ours meets the witness before this instance serves', async () => {
     const { fd } = openSocket(calls, { at: { address: '127.0.0.1', port: 0 }, ipv6Only: 'no', sharedWith: 'nobody' });
     const made = newLane({ eachSocket: (met) => met(fd) });
-    await made.lane.begin();
+    await made.lane.prepare();
+    assert.deepEqual([made.lane.totals.isOn, made.lines], [false, []]);
     // SO_DETACH_FILTER is refused where no program is attached.
     assert.equal(calls.setOption(fd, 1, 27, new Int32Array(1)), 0);
     assert.equal(calls.setOption(fd, 1, 27, new Int32Array(1)), -2);
     calls.close(fd);
+    await made.lane.begin();
+    assert.equal(made.lane.totals.isOn, true);
     made.lane.end();
   });
 

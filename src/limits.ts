@@ -605,9 +605,11 @@ export const laneDeadAfterMs = 500;
 export const laneReleasedMs = 10_000;
 /**
  * An answer in use is refreshed so long before its end: the sign of life may be missing for `laneDeadAfterMs`, it is looked
- * for what is due five times a second, and the upstream has what is left to answer.
+ * for what is due five times a second, and the upstream has what is left to answer. One that has taken longer gets that
+ * time more, up to half of the answer's.
  */
 export const laneRefreshBeforeMs = 1_000;
+export const laneRefreshAnswerMs = 200;
 /** What lasts shorter would be asked for twice as often. */
 export const laneRefreshLifetimeMsMin = 3_000;
 /** An answer that nobody asked for in so long is not in use. */
@@ -725,7 +727,7 @@ assert(receiveSlotBytes * 2 < (ringBytes / 2) * ringClientShare, 'every packet f
 assert(ringMovedAtOnceMax <= handedOverMax);
 assert(entriesChunkBytes + messageBytesMax + 32 * 1024 < handoverFrameBytesMax, 'a chunk fits in a frame');
 assert(idQuarantineMs >= queryDeadlineMs);
-assert(laneRefreshBeforeMs >= laneDeadAfterMs + laneHeartbeatMs + 200, 'an upstream has 200 ms for a refresh');
+assert(laneRefreshBeforeMs >= laneDeadAfterMs + laneHeartbeatMs + laneRefreshAnswerMs, 'a refresh comes in time');
 assert(laneRefreshLifetimeMsMin > 2 * laneRefreshBeforeMs, 'a refresh makes at most half as many questions more');
 assert(slowDeadlineMs < 5_000, 'a slow answer comes before a glibc client repeats its question');
 assert(queryDeadlineMs < slowDeadlineMs && slowDeadlineMs <= queryDeadlineCeilingMs);

@@ -31,6 +31,7 @@ import {
 } from '../dns/wire.js';
 import {
   headerBytes,
+  laneRefreshAnswerMs,
   laneRefreshBeforeMs,
   laneRefreshesSkipped,
   laneRefreshLifetimeMsMin,
@@ -71,6 +72,10 @@ export interface Use {
   /** When the kernel was last seen to have given it; -Infinity: never. */
   givenAtMs: number;
   refresh: 'none' | 'asked' | 'prefetched' | 'denied';
+  /** When it was asked for anew because it was in use. */
+  askedAtMs: number;
+  /** What refreshes of this question have taken lately; 0: nobody knows. */
+  readonly tookMs: number;
   /** It has come by a refresh of the lane, and lasts longer than the one before. */
   readonly isRefreshed: boolean;
   /** Of answers to this question, from this one on, so many are not refreshed. */
@@ -402,17 +407,23 @@ function newUse(hash: number, zone: ServedZone, { storedAtMs, expiresAtMs }: Tim
   // An upstream that counts TTLs down has given the same answer again.
   const isSame = wasAsked && expiresAtMs < before.expiresAtMs + laneRefreshBeforeMs;
   const skips = isSame ? laneRefreshesSkipped : Math.max(0, (before?.skips ?? 0) - 1);
+  const halfMs = lifetimeMs / 2;
+  const lastMs = wasAsked ? storedAtMs - before.askedAtMs : 0;
+  const tookMs = Math.min(Math.max(lastMs, (before?.tookMs ?? 0) / 2), halfMs);
+  const beforeMs = Math.min(laneRefreshBeforeMs + Math.max(0, tookMs - laneRefreshAnswerMs), halfMs);
   const isForRefresh = skips === 0 && lifetimeMs >= laneRefreshLifetimeMsMin;
   const isForPrefetch = prefetchHits > 0 && expiresAtMs !== Number.POSITIVE_INFINITY;
   return {
     hash,
     expiresAtMs,
-    refreshAtMs: isForRefresh ? expiresAtMs - laneRefreshBeforeMs : Number.POSITIVE_INFINITY,
+    refreshAtMs: isForRefresh ? expiresAtMs - beforeMs : Number.POSITIVE_INFINITY,
     // As `answerNow` would begin it.
     prefetchAtMs: isForPrefetch ? expiresAtMs - Math.max(1_000, lifetimeMs * prefetchShare) : Number.POSITIVE_INFINITY,
     prefetchHits,
     givenAtMs: Number.NEGATIVE_INFINITY,
     refresh: 'none',
+    askedAtMs: Number.NEGATIVE_INFINITY,
+    tookMs,
     isRefreshed: wasAsked && !isSame,
     skips,
   };

@@ -39,6 +39,7 @@ import { Denials } from '../resolve/denials.js';
 import { keepFrom } from '../resolve/direct.js';
 import { LoopWatch } from '../resolve/loop.js';
 import { Misses } from '../resolve/miss.js';
+import { OwnDenials } from '../resolve/own-denials.js';
 import type { Route } from '../resolve/route.js';
 import { refreshFrom, refuseFrom, serveFrom } from '../resolve/serve.js';
 import { lookUpIn, subqueryIn } from '../resolve/subquery.js';
@@ -398,7 +399,8 @@ function startResolving(
   const loops = new LoopWatch();
   const upstreamAnswered = () => watching().readiness.met('upstream');
   const store = ({ zoneId }: ServedZone) => active().generation.store(zoneId);
-  const denials: Denials = new Denials({ ...known, clock, routes, misses: () => misses });
+  const own = new OwnDenials({ ...known, context, store, nowMs: () => clock.nowMs() });
+  const denials: Denials = new Denials({ ...known, clock, routes, own, misses: () => misses });
   const told = { loops, denials, answerWatch, upstreamAnswered };
   const misses: Misses = new Misses({ clock, context, cache: known.cache, routes, ...told, store });
   return { clock, log, context, cuts: new DenialCuts(context), misses, routes, ...told };

@@ -117,6 +117,8 @@ export class KernelLane {
   /** This instance serves. */
   #isWanted = false;
   #hasServed = false;
+  /** Another instance's maps were pinned in the last round. */
+  #wasTaken = false;
   #why = '';
 
   constructor(deps: LaneDeps) {
@@ -442,9 +444,21 @@ export class KernelLane {
   #tick(): void {
     const open = this.#open!;
     const nowMs = this.#deps.clock.nowMs();
+    this.#keepPlace(open);
     writeConfig(open, configLayout.inertFrom, nanoseconds(nowMs + laneStaleMaxMs));
     open.rounds.round(nowMs);
     void open.interfaces.look();
+  }
+
+  /**
+   * An instance that hung while it began pins its maps and takes the links when it goes on, before it hears of us. A round
+   * later it has, and all is taken back. Pins that somebody has removed stay so.
+   */
+  #keepPlace(open: OpenLane): void {
+    const pinned = this.#pinned()?.at(configLayout.inertFrom);
+    const isTaken = pinned !== undefined && pinned !== Atomics.load(open.config, configLayout.inertFrom / 8);
+    if (isTaken && this.#wasTaken && this.#pinMaps(open) === null) void open.interfaces.begin();
+    this.#wasTaken = isTaken;
   }
 
   #passed({ kernel }: OpenLane, cause: number): number {

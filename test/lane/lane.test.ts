@@ -4,7 +4,9 @@ import { existsSync, mkdtempSync, rmdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { numberKey } from '../../src/lane/elements.js';
 import { KernelLane } from '../../src/lane/lane.js';
+import { configLayout } from '../../src/lane/layout.js';
 import { Pins } from '../../src/lane/pins.js';
 import { laneStaleMaxMs } from '../../src/limits.js';
 import { openSocket } from '../../src/os/bound-socket.js';
@@ -140,6 +142,28 @@ describe('life', { skip: laneIsMissing || needs('root', 'mount', 'umount') }, ()
     await until(() => made.lane.totals.entries === 1);
     made.lane.end();
   });
+
+  test('what one that did not know of another has taken is taken back', async () => {
+    const made = newLane();
+    await made.lane.begin();
+    const other = newLane();
+    other.follow(78n);
+    await other.lane.begin();
+    other.lane.release();
+    assert.equal(pinnedDigest(), 78n);
+    await until(() => pinnedDigest() === digest);
+    made.lane.end();
+  });
+
+  /** What the maps that are pinned now answer by. */
+  function pinnedDigest(): bigint {
+    const bpf = new Bpf(calls);
+    const fd = new Pins(bpf, folder, '1').openMap('config');
+    const words = new BigUint64Array(configLayout.bytes / 8);
+    bpf.lookUp(fd, numberKey(0), new Uint8Array(words.buffer));
+    calls.close(fd);
+    return words[configLayout.digest / 8];
+  }
 
   test('a serving that is over before it has begun leaves the lane off, and a reload meanwhile is followed', async () => {
     const made = newLane();

@@ -112,6 +112,8 @@ export const refreshRecheckMs = 1_000;
 // NXDOMAIN cuts.
 /** Names above the question's that are looked for, from the zone down: `com.default.svc` is the third below its zone. */
 export const cutAncestorsMax = 6;
+/** Questions answered from cuts of which a thread knows that they were asked before. */
+export const cutQuestionsRemembered = 4_096;
 /** Names that are asked about because they may be cuts, 400 bytes each: 100 namespaces with ten top-level domains. */
 export const learnedCutsMax = 1_024;
 /** A cut that answered so many queries is refreshed before it ends; a rarer one costs less when it is asked again. */
@@ -603,11 +605,10 @@ export const laneHeartbeatMs = 200;
 export const laneDeadAfterMs = 500;
 /** The time that a successor has to take over the links. One without a lane never does, and what is published grows old. */
 export const laneReleasedMs = 10_000;
-/**
- * An answer in use is refreshed so long before its end: the sign of life may be missing for `laneDeadAfterMs`, it is looked
- * for what is due five times a second, and the upstream has what is left to answer.
- */
+// A refresh so long before the end has time for `laneDeadAfterMs`, for the look that finds it, and for its answer. One that
+// has taken longer gets that time more, up to half of the answer's.
 export const laneRefreshBeforeMs = 1_000;
+export const laneRefreshAnswerMs = 200;
 /** What lasts shorter would be asked for twice as often. */
 export const laneRefreshLifetimeMsMin = 3_000;
 /** An answer that nobody asked for in so long is not in use. */
@@ -725,7 +726,7 @@ assert(receiveSlotBytes * 2 < (ringBytes / 2) * ringClientShare, 'every packet f
 assert(ringMovedAtOnceMax <= handedOverMax);
 assert(entriesChunkBytes + messageBytesMax + 32 * 1024 < handoverFrameBytesMax, 'a chunk fits in a frame');
 assert(idQuarantineMs >= queryDeadlineMs);
-assert(laneRefreshBeforeMs >= laneDeadAfterMs + laneHeartbeatMs + 200, 'an upstream has 200 ms for a refresh');
+assert(laneRefreshBeforeMs >= laneDeadAfterMs + laneHeartbeatMs + laneRefreshAnswerMs, 'a refresh comes in time');
 assert(laneRefreshLifetimeMsMin > 2 * laneRefreshBeforeMs, 'a refresh makes at most half as many questions more');
 assert(slowDeadlineMs < 5_000, 'a slow answer comes before a glibc client repeats its question');
 assert(queryDeadlineMs < slowDeadlineMs && slowDeadlineMs <= queryDeadlineCeilingMs);

@@ -3,9 +3,9 @@
  * hangs the program where questions come from, and shows all the time that somebody is there. When the process ends, the
  * kernel goes on for a while.
  *
- *   off ──begin──> maps, programs ──> answers of the predecessor ──> pins ──> links, sockets ──> on
- *    ^                                                                                         │
- *    └───────────────── release (another serves) · end (lingers, or takes all out) ────────────┘
+ *   off ──prepare──> maps, programs, sockets ──begin──> answers of the predecessor ──> pins ──> links ──> on
+ *    ^                                                                                                │
+ *    └───────────────────── release (another serves) · end (lingers, or takes all out) ───────────────┘
  */
 import type { BlockRef } from '../cache/blocks.js';
 import {
@@ -99,6 +99,11 @@ interface Left {
   readonly generation: number;
 }
 
+interface PinnedConfig {
+  readonly isInert: boolean;
+  at(place: number): bigint;
+}
+
 export class KernelLane {
   readonly #deps: LaneDeps;
   #open: OpenLane | null = null;
@@ -111,11 +116,21 @@ export class KernelLane {
   #isBeginning = false;
   /** This instance serves. */
   #isWanted = false;
-  #meetsSockets = false;
+  #hasServed = false;
+  /** Another instance's maps were pinned in the last round. */
+  #wasTaken = false;
   #why = '';
 
   constructor(deps: LaneDeps) {
     this.#deps = deps;
+  }
+
+  /**
+   * Before packets of a predecessor come: its program may send copies for the witness, which is to drop them. What the kernel
+   * refuses is told when it begins.
+   */
+  async prepare(): Promise<void> {
+    if (this.#wanted.places.length > 0) await this.#opened().catch(() => {});
   }
 
   /** This instance serves now. Where the kernel refuses, the reason is logged, and all works without the lane. */
@@ -147,7 +162,7 @@ export class KernelLane {
     writeConfig(this.#open!, configLayout.heartbeat, nanoseconds(endsAtMs - laneDeadAfterMs));
   }
 
-  /** Answers by other tables from now on: what is published ends at once, and is published anew. */
+  /** Answers by other tables from now on: what they answer otherwise is published anew, in the place of what was. */
   follow(tables: LaneTables): void {
     this.#wanted = { ...tables, places: tables.places.slice(0, lanePlacesMax) };
     if (this.#open !== null && this.#ticking !== null) this.#followIn(this.#open);
@@ -229,17 +244,16 @@ export class KernelLane {
     if (refused !== null)
       return `no folder for what outlives the process (${refused}); mount the bpf file system there`;
     this.#removeForgotten();
-    const left = this.#left();
-    const again = this.#open;
-    const open = again ?? (await this.#openAll(left));
+    const open = await this.#opened();
     if (typeof open === 'string') return open;
-    this.#open = open;
-    this.#meetSockets();
-    if (again !== null || left === null) this.#startAnew(open);
+    const found = this.#hasServed ? null : this.#left();
+    const left = found?.seed === open.seed ? found : null;
+    this.#hasServed = true;
+    if (left === null) this.#startAnew(open);
     else await this.#goOnWith(open, left);
     if (!this.#isWanted) return null;
     this.#configure(open, clock.nowMs());
-    const marks = again === null && left !== null ? pins.openMap('marks') : -1;
+    const marks = left === null ? -1 : pins.openMap('marks');
     const unpinned = this.#pinMaps(open);
     if (unpinned !== null) {
       if (marks >= 0) calls.close(marks);
@@ -258,7 +272,7 @@ export class KernelLane {
     pins.removeOtherLayouts();
     open.rounds.wantAll();
     if (this.#tables !== this.#wanted) this.#followIn(open);
-    this.#tick();
+    else this.#tick();
     return null;
   }
 
@@ -270,28 +284,46 @@ export class KernelLane {
     return null;
   }
 
-  /** Before a copy can be sent up for the witness. */
-  #meetSockets(): void {
+  /** With the witness on all sockets; or why it cannot be. */
+  async #opened(): Promise<OpenLane | string> {
+    if (this.#open !== null) return this.#open;
     const { calls, eachSocket } = this.#deps;
-    if (this.#meetsSockets) return;
-    this.#meetsSockets = true;
-    const program = new Int32Array([this.#open!.kernel.programs.witness]);
+    const open = await this.#openAll();
+    if (typeof open === 'string') return open;
+    this.#open = open;
+    const program = new Int32Array([open.kernel.programs.witness]);
     eachSocket((fd) => void calls.setOption(fd, linux.socketLevel, linux.attachBpf, program));
+    return open;
   }
 
   #followIn(open: OpenLane): void {
     const nowMs = this.#deps.clock.nowMs();
+    const before = this.#tables;
     this.#tables = this.#wanted;
-    open.rounds.want(open.publisher.refs());
+    if (haveSamePlaces(before, this.#tables)) this.#renew(open, nowMs);
+    else {
+      open.rounds.want(open.publisher.refs());
+      this.#generation++;
+      this.#configure(open, nowMs);
+      open.publisher.takeOutAll(nowMs);
+      this.#useTables(open);
+    }
     // By the tables before, perhaps nothing could be published.
     open.rounds.wantAll();
-    this.#generation++;
-    this.#configure(open, nowMs);
-    open.publisher.takeOutAll(nowMs);
-    this.#useTables(open);
+    this.#tick();
   }
 
-  async #openAll(left: Left | null): Promise<OpenLane | string> {
+  /** There is always an answer, by the tables before or by these: the process may hang at any moment. */
+  #renew(open: OpenLane, nowMs: number): void {
+    // For the zones that have answered.
+    open.rounds.count(nowMs);
+    // A successor may not go on with what is partly by these and partly by those.
+    writeConfig(open, configLayout.digest, 0n);
+    open.publisher.renew(zoneTablesIn(this.#tables), nowMs);
+    writeConfig(open, configLayout.digest, this.#tables.digest);
+  }
+
+  async #openAll(): Promise<OpenLane | string> {
     const { calls, bpf, pins, log, clock, cache } = this.#deps;
     const close = (fd: number): void => void calls.close(fd);
     // Who may be answered stays known.
@@ -314,7 +346,7 @@ export class KernelLane {
       return `the memory of a map cannot be shared (${memory})`;
     }
     const memory = { slots, index, marks } as SlotMemory;
-    const seed = left?.seed ?? this.#deps.seed;
+    const seed = this.#pinned()?.at(configLayout.seed) ?? this.#deps.seed;
     const table = new Slots(memory, seed);
     const publisher = new Publisher(cache.blocks, table);
     const interfaces = new LaneInterfaces({
@@ -333,15 +365,18 @@ export class KernelLane {
 
   /** What an earlier process has published by the same configuration; null: nothing. */
   #left(): Left | null {
-    const { pins } = this.#deps;
-    const fd = pins.openMap('config');
-    const config = fd < 0 ? null : this.#pinnedConfig(fd);
+    const config = this.#pinned();
     if (config === null || config.isInert || config.at(configLayout.digest) !== this.#tables.digest) return null;
     return { seed: config.at(configLayout.seed), generation: Number(config.at(configLayout.generation)) };
   }
 
+  #pinned(): PinnedConfig | null {
+    const fd = this.#deps.pins.openMap('config');
+    return fd < 0 ? null : this.#pinnedConfig(fd);
+  }
+
   /** What another process has written; closes the map. */
-  #pinnedConfig(fd: number): { readonly isInert: boolean; at(place: number): bigint } | null {
+  #pinnedConfig(fd: number): PinnedConfig | null {
     const { bpf, calls, clock } = this.#deps;
     const words = new BigUint64Array(configLayout.bytes / 8);
     const result = bpf.lookUp(fd, numberKey(0), new Uint8Array(words.buffer));
@@ -382,8 +417,7 @@ export class KernelLane {
   }
 
   #useTables({ publisher }: OpenLane): void {
-    const tables = this.#tables.places.map(({ table }) => table);
-    publisher.follow(tables, this.#generation);
+    publisher.follow(zoneTablesIn(this.#tables), this.#generation);
   }
 
   /** The heartbeat last: meanwhile the program answers nothing. */
@@ -410,9 +444,21 @@ export class KernelLane {
   #tick(): void {
     const open = this.#open!;
     const nowMs = this.#deps.clock.nowMs();
+    this.#keepPlace(open);
     writeConfig(open, configLayout.inertFrom, nanoseconds(nowMs + laneStaleMaxMs));
     open.rounds.round(nowMs);
     void open.interfaces.look();
+  }
+
+  /**
+   * An instance that hung while it began pins its maps and takes the links when it goes on, before it hears of us. A round
+   * later it has, and all is taken back. Pins that somebody has removed stay so.
+   */
+  #keepPlace(open: OpenLane): void {
+    const pinned = this.#pinned()?.at(configLayout.inertFrom);
+    const isTaken = pinned !== undefined && pinned !== Atomics.load(open.config, configLayout.inertFrom / 8);
+    if (isTaken && this.#wasTaken && this.#pinMaps(open) === null) void open.interfaces.begin();
+    this.#wasTaken = isTaken;
   }
 
   #passed({ kernel }: OpenLane, cause: number): number {
@@ -425,6 +471,17 @@ export class KernelLane {
 
 /** The most whose counts are read; the kernel writes those of all that it may have. */
 const processorsMax = 1_024;
+
+function zoneTablesIn({ places }: LaneTables): readonly ZoneTable[] {
+  return places.map(({ table }) => table);
+}
+
+function haveSamePlaces({ places: one }: LaneTables, { places: other }: LaneTables): boolean {
+  return (
+    one.length === other.length &&
+    one.every(({ at }, place) => at.address === other[place].at.address && at.port === other[place].at.port)
+  );
+}
 
 function mapBytes(map: PinnedMap): number {
   const { valueBytes, entries } = laneForms[map];

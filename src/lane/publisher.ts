@@ -31,6 +31,7 @@ import {
 } from '../dns/wire.js';
 import {
   headerBytes,
+  laneRefreshAnswerMs,
   laneRefreshBeforeMs,
   laneRefreshesSkipped,
   laneRefreshLifetimeMsMin,
@@ -71,6 +72,10 @@ export interface Use {
   /** When the kernel was last seen to have given it; -Infinity: never. */
   givenAtMs: number;
   refresh: 'none' | 'asked' | 'prefetched' | 'denied';
+  /** When it was asked for anew because it was in use. */
+  askedAtMs: number;
+  /** What refreshes of this question have taken lately; 0: nobody knows. */
+  readonly tookMs: number;
   /** It has come by a refresh of the lane, and lasts longer than the one before. */
   readonly isRefreshed: boolean;
   /** Of answers to this question, from this one on, so many are not refreshed. */
@@ -133,10 +138,32 @@ export class Publisher {
     this.#generation = generation;
   }
 
+  /**
+   * Other tables of the same places from now on. Of each published entry, expired or not, what they answer takes the place
+   * of what was published; what they would not give is taken out, and so is what has no entry.
+   */
+  renew(tables: readonly ZoneTable[], nowMs: number): void {
+    this.#tables = tables;
+    this.#withoutEntry.clear();
+    for (let slot = 0; slot < laneSlots; slot++)
+      if (this.#slots.isPublished(slot) && this.#bySlot[slot]!.ref === 0) this.takeOutSlot(slot, nowMs);
+    for (const [ref, slots] of [...this.#byRef]) {
+      this.#byRef.delete(ref);
+      if (this.#isPlain(ref)) this.#publishAll(ref, nowMs);
+      const renewed = this.#byRef.get(ref) ?? [];
+      for (const slot of slots)
+        if (this.#slots.isPublished(slot) && !renewed.includes(slot)) this.#slots.takeOut(slot, nowMs);
+    }
+  }
+
   /** Publishes the entry at every place that serves it, with the denial for AAAA that goes with its name. */
   publish(ref: BlockRef, nowMs: number): Publication {
+    const isLasting = this.#isPlain(ref) && nowMs < this.#context.blocks.expiresAtMs(ref);
+    return isLasting ? this.#publishAll(ref, nowMs) : 'not for the kernel';
+  }
+
+  #publishAll(ref: BlockRef, nowMs: number): Publication {
     const { blocks } = this.#context;
-    if (!this.#isLasting(ref, nowMs)) return 'not for the kernel';
     const before = this.#before(ref);
     this.#withoutEntry.delete(blocks.words[ref >> 2]);
     let use: Use | null = null;
@@ -284,10 +311,10 @@ export class Publisher {
     return newUse(blocks.words[ref >> 2], zone, times, before);
   }
 
-  #isLasting(ref: BlockRef, nowMs: number): boolean {
+  #isPlain(ref: BlockRef): boolean {
     const { blocks } = this.#context;
-    const isPlain = blocks.kind(ref) !== kindServfail && blocks.recheckAtMs(ref) !== onFailureOnly;
-    return isPlain && nowMs < blocks.expiresAtMs(ref) && (messageFlags(blocks.message(ref)) & flagTc) === 0;
+    const isLasting = blocks.kind(ref) !== kindServfail && blocks.recheckAtMs(ref) !== onFailureOnly;
+    return isLasting && (messageFlags(blocks.message(ref)) & flagTc) === 0;
   }
 
   /** The zone in which the kernel may answer the question, to which the context's query then belongs. */
@@ -380,17 +407,23 @@ function newUse(hash: number, zone: ServedZone, { storedAtMs, expiresAtMs }: Tim
   // An upstream that counts TTLs down has given the same answer again.
   const isSame = wasAsked && expiresAtMs < before.expiresAtMs + laneRefreshBeforeMs;
   const skips = isSame ? laneRefreshesSkipped : Math.max(0, (before?.skips ?? 0) - 1);
+  const halfMs = lifetimeMs / 2;
+  const lastMs = wasAsked ? storedAtMs - before.askedAtMs : 0;
+  const tookMs = Math.min(Math.max(lastMs, (before?.tookMs ?? 0) / 2), halfMs);
+  const beforeMs = Math.min(laneRefreshBeforeMs + Math.max(0, tookMs - laneRefreshAnswerMs), halfMs);
   const isForRefresh = skips === 0 && lifetimeMs >= laneRefreshLifetimeMsMin;
   const isForPrefetch = prefetchHits > 0 && expiresAtMs !== Number.POSITIVE_INFINITY;
   return {
     hash,
     expiresAtMs,
-    refreshAtMs: isForRefresh ? expiresAtMs - laneRefreshBeforeMs : Number.POSITIVE_INFINITY,
+    refreshAtMs: isForRefresh ? expiresAtMs - beforeMs : Number.POSITIVE_INFINITY,
     // As `answerNow` would begin it.
     prefetchAtMs: isForPrefetch ? expiresAtMs - Math.max(1_000, lifetimeMs * prefetchShare) : Number.POSITIVE_INFINITY,
     prefetchHits,
     givenAtMs: Number.NEGATIVE_INFINITY,
     refresh: 'none',
+    askedAtMs: Number.NEGATIVE_INFINITY,
+    tookMs,
     isRefreshed: wasAsked && !isSame,
     skips,
   };

@@ -5,6 +5,8 @@
  *
  *   published ──given by the kernel──> in use ──a second before its end──> asked upstream ──> the new one is published
  *
+ * An upstream that has taken long for the last one is asked that much earlier.
+ *
  * `prefetch` of `cache` is done here as well, for the answers that the kernel gives.
  */
 import type { Blocks } from '../cache/blocks.js';
@@ -111,6 +113,7 @@ export class LaneRefreshes {
     }
     // Before the answer can be there.
     published.use.refresh = reason === 'prefetch' ? 'prefetched' : 'asked';
+    published.use.askedAtMs = nowMs;
     const isAsked = ask(asking.zone, asking.question, asking.key);
     if (reason === 'prefetch') {
       if (isAsked) counters.zones[counters.zoneBase(published.ordinal) + zonePlaces.prefetches]++;

@@ -61,7 +61,7 @@ export class Slots {
 
   /**
    * Publishes the answer in place of one to the same question, if there is one; its slot, or why there is none: it does
-   * not fit, or there is no room. `replaced` is called with the slot of the other.
+   * not fit, or there is no room. `replaced` is called with the slot of the other. One that is the same stays where it is.
    */
   publish(answer: LaneAnswer, nowMs: number, replaced: (slot: number) => void): number | 'no fit' | 'no room' {
     const slot = this.#free.pop();
@@ -72,6 +72,12 @@ export class Slots {
       return 'no fit';
     }
     const { bucket, entry } = indexPlace(laneHash(bytes, this.#seed), slot);
+    const same = this.#slotAt(this.#sameTag(bucket, entry));
+    if (same >= 0 && Buffer.compare(this.bytes(same), bytes) === 0) {
+      this.#free.push(slot);
+      replaced(same);
+      return same;
+    }
     const place = this.#wayFor(bucket, entry, nowMs, replaced);
     if (place < 0) {
       this.#free.push(slot);
@@ -121,7 +127,7 @@ export class Slots {
     for (let place = 0; place < this.#entries.length; place++) {
       const entry = this.#entries[place];
       if (entry === emptyWay) continue;
-      const slot = Number(entry & slotMask) - 1;
+      const slot = this.#slotAt(place);
       if (this.#isSound(slot, generation)) {
         this.#places[slot] = place;
         adopted.push(slot);
@@ -182,7 +188,7 @@ export class Slots {
         if (this.#entries[place] === emptyWay) return place;
       return -1;
     }
-    const slot = Number(this.#entries[same] & slotMask) - 1;
+    const slot = this.#slotAt(same);
     // The new entry is written in its place, so no packet finds neither.
     this.#rest(slot, nowMs);
     replaced(slot);
@@ -196,6 +202,11 @@ export class Slots {
       if (other !== emptyWay && other >> 32n === tag) return place;
     }
     return -1;
+  }
+
+  /** -1: none. */
+  #slotAt(place: number): number {
+    return place < 0 ? -1 : Number(this.#entries[place] & slotMask) - 1;
   }
 
   #isSound(slot: number, generation: number): boolean {

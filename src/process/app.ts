@@ -39,6 +39,7 @@ import { Denials } from '../resolve/denials.js';
 import { keepFrom } from '../resolve/direct.js';
 import { LoopWatch } from '../resolve/loop.js';
 import { Misses } from '../resolve/miss.js';
+import { OwnDenials } from '../resolve/own-denials.js';
 import type { Route } from '../resolve/route.js';
 import { refreshFrom, refuseFrom, serveFrom } from '../resolve/serve.js';
 import { lookUpIn, subqueryIn } from '../resolve/subquery.js';
@@ -202,7 +203,7 @@ export async function startApp(outside: Outsides, wanted: Settings): Promise<App
 
   // Last, everything is opened: queries are answered from here on.
   try {
-    await openEverything({ clock, threads, host, active, succession, snapshot, owns });
+    await openEverything({ clock, threads, host, active, succession, snapshot, lane, owns });
   } catch (error) {
     ending.hurry();
     await ending.stop();
@@ -216,17 +217,28 @@ interface Openable extends Pick<Parts, 'clock' | 'threads'> {
   readonly active: Pick<ActiveConfiguration, 'start'>;
   readonly succession: Pick<Succession, 'begin' | 'takeOver'> | null;
   readonly snapshot: Pick<Snapshot, 'load' | 'keep'> | null;
+  readonly lane: Pick<LaneAtWork, 'prepare'> | null;
   owns(whose: 'start'): void;
 }
 
 /** In this order: addresses, sockets, the packets. */
-async function openEverything({ clock, threads, host, active, succession, snapshot, owns }: Openable): Promise<void> {
+async function openEverything({
+  clock,
+  threads,
+  host,
+  active,
+  succession,
+  snapshot,
+  lane,
+  owns,
+}: Openable): Promise<void> {
   const hasPredecessor = (await succession?.begin()) ?? false;
   // Not everything can be bound to an address that is missing.
   await host.prepare();
   await active.start();
   // Packets would wait for a worker that has yet to start.
   if (hasPredecessor && threads !== null) await within(clock, handoverTransferMs, threads.answering());
+  if (hasPredecessor) await lane?.prepare();
   if (succession === null) owns('start');
   else await succession.takeOver();
   // A predecessor's cache is newer than a file's; without one, clients are answered while the file is read.
@@ -387,7 +399,8 @@ function startResolving(
   const loops = new LoopWatch();
   const upstreamAnswered = () => watching().readiness.met('upstream');
   const store = ({ zoneId }: ServedZone) => active().generation.store(zoneId);
-  const denials: Denials = new Denials({ ...known, clock, routes, misses: () => misses });
+  const own = new OwnDenials({ ...known, context, store, nowMs: () => clock.nowMs() });
+  const denials: Denials = new Denials({ ...known, clock, routes, own, misses: () => misses });
   const told = { loops, denials, answerWatch, upstreamAnswered };
   const misses: Misses = new Misses({ clock, context, cache: known.cache, routes, ...told, store });
   return { clock, log, context, cuts: new DenialCuts(context), misses, routes, ...told };

@@ -28,7 +28,7 @@ interface KernelLaneParts {
 
 export type LaneAtWork = Pick<
   KernelLane,
-  'begin' | 'release' | 'follow' | 'kept' | 'left' | 'has' | 'forget' | 'end' | 'totals'
+  'prepare' | 'begin' | 'release' | 'follow' | 'kept' | 'left' | 'has' | 'forget' | 'end' | 'totals'
 >;
 
 export type OpenKernelLane = (parts: KernelLaneParts) => LaneAtWork;
@@ -64,6 +64,7 @@ export function kernelLane({ readFile, folder, namespace, ...node }: KernelLaneN
 export function noKernelLane(why: string): OpenKernelLane {
   const nothing = (): void => {};
   return ({ log }) => ({
+    prepare: async () => {},
     begin: async () => log.warn(`kernel lane: off: ${why}`),
     release: nothing,
     follow: nothing,

@@ -18,7 +18,7 @@ import { WorkerLoop } from '../listen/worker-loop.js';
 import { systemClock } from '../os/clock.js';
 import { kernelRandom } from '../os/kernel-random.js';
 import { loadSystemCalls } from '../os/system-calls.js';
-import { DenialCuts, stepOf } from '../resolve/cut.js';
+import { AskedAgain, DenialCuts, stepOf } from '../resolve/cut.js';
 import { answerNow, deferred, originOf } from '../resolve/fast-path.js';
 import { edeNoReachableAuthority, Prng, RecentRefreshes, WorkerContext } from '../resolve/worker-context.js';
 import type { ZoneTable } from '../resolve/zones.js';
@@ -51,14 +51,15 @@ const context = new WorkerContext(blocks, newSlot(0), counters, 'worker');
 context.ownMark = shared.ownMark;
 context.dice = new Prng(shared.prngSeed + index);
 const cuts = new DenialCuts(context);
+const askedOfCuts = new AskedAgain(context);
 const recent = new RecentRefreshes();
 const clock = systemClock();
 const asking = shared.asksUpstream
   ? new DirectAsker({ context, calls, counters, clock, random: kernelRandom(calls) })
   : null;
 let answeredAtMs = 0;
-/** `refreshDue` is to tell the main thread of a walk: the last answer, from a cut, is to its first step. */
-let isWalk = false;
+/** `refreshDue` is to tell the main thread of the last answer, from a cut: it is to a walk's first step, or was given before. */
+let isOfCut = false;
 const one = new ArrayBuffer(8);
 new BigUint64Array(one)[0] = 1n;
 const oneAt = calls.addressOf(one);
@@ -95,16 +96,17 @@ const loop = new WorkerLoop<ZoneTable>(
         const recently = asking === null ? deferred : asking.answerRecent(received);
         if (recently !== deferred) return recently;
         const cut = cuts.answer(packet, length, nowMs, null);
-        if (cut !== deferred && table.asksAhead && stepOf(context, packet) === 'first') {
-          isWalk = true;
+        if (cut === deferred) return deferred;
+        if (askedOfCuts.isAgain(packet) || (table.asksAhead && stepOf(context, packet) === 'first')) {
+          isOfCut = true;
           context.refreshDue = true;
         }
         return cut;
       },
       refreshDue() {
         if (!context.refreshDue) return false;
-        if (!isWalk) return recent.isNew(context.block, answeredAtMs);
-        isWalk = false;
+        if (!isOfCut) return recent.isNew(context.block, answeredAtMs);
+        isOfCut = false;
         return true;
       },
       origin: (slot) => originOf(context, slot.bytes[3] & 0x0f, answeredAtMs),

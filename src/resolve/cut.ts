@@ -12,7 +12,7 @@ import { type BlockRef, type Blocks, kindDenial } from '../cache/blocks.js';
 import { byCache, zonePlaces } from '../counters.js';
 import type { Query } from '../dns/query.js';
 import { classIn, lower, rcodeNxDomain, sameName, setU16, typeA, typeAaaa, typeSoa, typeTxt } from '../dns/wire.js';
-import { cutAncestorsMax, headerBytes, nameBytesMax } from '../limits.js';
+import { cutAncestorsMax, cutQuestionsRemembered, headerBytes, nameBytesMax } from '../limits.js';
 import { deferred, denyAaaa, keyOf } from './fast-path.js';
 import { typeHinfo } from './loop.js';
 import type { WorkerContext } from './worker-context.js';
@@ -93,6 +93,34 @@ export class DenialCuts {
     counters.zones[base + zonePlaces.cutAnswers]++;
     context.count(base, byCache, length, bytes, sinceMs === null ? 0 : (nowMs - sinceMs) / 1000);
     return bytes;
+  }
+}
+
+/** At each of the places of a hash: with one, two questions in turns would never be known. */
+const waysPerPlace = 4;
+
+/** Remembers questions that were answered from cuts: each thread those that it has seen, the last ones at each place. */
+export class AskedAgain {
+  readonly #context: WorkerContext;
+  readonly #hashes = new Int32Array(cutQuestionsRemembered);
+
+  constructor(context: WorkerContext) {
+    this.#context = context;
+  }
+
+  /**
+   * Whether the context's question was seen before, and the kernel lane might give a denial of its own. It counts as seen from
+   * now on.
+   */
+  isAgain(packet: Uint8Array): boolean {
+    const { blocks, query, zone } = this.#context;
+    if (blocks.firstHits === null || !zone!.isForKernel || isByPolicy(zone!, query)) return false;
+    const hash = blocks.hash(packet, query.questionEnd, zone!.zoneId, 0) | 0;
+    const first = ((hash >>> 0) * waysPerPlace) % cutQuestionsRemembered;
+    for (let way = 0; way < waysPerPlace; way++) if (this.#hashes[first + way] === hash) return true;
+    this.#hashes.copyWithin(first + 1, first, first + waysPerPlace - 1);
+    this.#hashes[first] = hash;
+    return false;
   }
 }
 

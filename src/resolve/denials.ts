@@ -10,6 +10,7 @@ import type { Clock } from '../os/clock.js';
 import type { Outcome } from '../upstream/ask.js';
 import { ExtraQuestions } from './extra-questions.js';
 import { LearnedCuts } from './learned-cuts.js';
+import type { OwnDenials } from './own-denials.js';
 import type { Pending, Waiter } from './pending.js';
 import type { Route } from './route.js';
 import { SearchDomains } from './search-domains.js';
@@ -21,6 +22,7 @@ interface DenialsDeps {
   readonly blocks: Blocks;
   readonly counters: Counters;
   readonly routes: { get(zone: ServedZone): Route | undefined };
+  readonly own: Pick<OwnDenials, 'cut'>;
   /** Asks for the cache alone; false: it is being asked, or there is no room. Keeps the question. */
   misses(): { askFor(zone: ServedZone, question: Uint8Array, nowMs: number): boolean };
 }
@@ -32,12 +34,14 @@ export class Denials {
   readonly #domains = new SearchDomains();
   readonly #cuts: LearnedCuts;
   readonly #walks: Walks;
+  readonly #own: Pick<OwnDenials, 'cut'>;
 
   constructor(deps: DenialsDeps) {
-    const { clock, misses } = deps;
+    const { clock, misses, own } = deps;
     const ask = (zone: ServedZone, question: Uint8Array) => misses().askFor(zone, question, clock.nowMs());
     const domains = this.#domains;
     this.#clock = clock;
+    this.#own = own;
     this.#cuts = new LearnedCuts({ ...deps, domains, ask, budget: this.#forCuts });
     const exists = (zone: ServedZone, question: Uint8Array) => this.#cuts.isKnownToExist(zone, question);
     this.#walks = new Walks({ ...deps, domains, exists, ask, budget: this.#forWalks });
@@ -88,6 +92,7 @@ export class Denials {
   /** A client's question was answered from a cut. */
   cut(zone: ServedZone, question: Uint8Array): void {
     this.#walks.denied(zone, question);
+    this.#own.cut(zone, question);
   }
 
   /** Other zones may be served now. */

@@ -102,7 +102,10 @@ export function refuseFrom(deps: ServeDeps, tableOf: TableOf): Refuse {
   });
 }
 
-/** For a packet that a worker has answered with an entry that is due for a refresh, or from a cut, if a walk begins so. */
+/**
+ * For a packet that a worker has answered with an entry that is due for a refresh, or from a cut, if a walk begins so or the
+ * kernel lane is to have it.
+ */
 export function refreshFrom(deps: ServeDeps, tableOf: TableOf): Refresh {
   const { clock, context, denials, misses } = deps;
   return (packet, client) => {
@@ -120,7 +123,7 @@ export function refreshFrom(deps: ServeDeps, tableOf: TableOf): Refresh {
 
 /** Whether a worker has answered the packet, which is read, from a cut: it has no fresh answer of its own. */
 function isFromCut({ blocks, query, zone }: WorkerContext, packet: Uint8Array, nowMs: number): boolean {
-  if (!zone!.learnsCuts || zone!.cache!.staleAtOnce) return false;
+  if (!zone!.isCut || zone!.cache!.staleAtOnce) return false;
   const ref = blocks.find(packet, query.questionEnd, zone!.zoneId, keyOf(query));
   return ref === 0 || nowMs >= blocks.expiresAtMs(ref);
 }

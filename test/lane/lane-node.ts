@@ -37,6 +37,8 @@ export const server6 = 'fd00::a';
 const clusterDns = '10.96.0.10';
 const foreignProgram = fileURLToPath(new URL('foreign-program.js', import.meta.url));
 
+const upstreamProgram = fileURLToPath(new URL('upstream-program.js', import.meta.url));
+
 /** Programs of this host that the node needs, besides root. */
 export const nodeNeeds = ['root', 'ip', 'knotd', 'knotc', 'curl', 'mount'] as const;
 
@@ -65,6 +67,10 @@ export interface ZerohopWish {
   readonly flags?: readonly string[];
   readonly place?: Place;
   readonly addresses?: readonly string[];
+  /** The one server block's, if it is not for all names. */
+  readonly zones?: string;
+  /** The cluster DNS, if it is another one. */
+  readonly upstream?: string;
   /** What its command line begins with. */
   readonly prefix?: readonly string[];
   /** The program, if it is another one than this build. */
@@ -102,6 +108,7 @@ export class LaneNode implements Place {
   readonly #clients: PodClient[] = [];
   readonly #running = new Set<LaneZerohop>();
   readonly #foreign: Running[] = [];
+  readonly #upstreams: Running[] = [];
   #removed = false;
 
   private constructor(node: Node, bpfFolder: string, knot: Knot) {
@@ -177,15 +184,17 @@ export class LaneNode implements Place {
   /** Starts zerohop with the lane; it serves, and its lane is on or refused, when this returns. */
   async start(wish: ZerohopWish = {}): Promise<LaneZerohop> {
     const { lines = 'cache 30', flags = [], place = this, addresses = [server, server6], prefix = [] } = wish;
+    const { upstream = clusterDns, zones = '.:53' } = wish;
     const program = wish.program ?? entry;
     const path = join(this.folder, 'Corefile');
-    writeFileSync(path, corefile(lines, addresses));
+    const textOf = (own: string): string => corefile(zones, own, addresses, upstream);
+    writeFileSync(path, textOf(lines));
     const own = ['-localip', addresses.join(','), '-setupinterface=false', '-setupiptables=false'];
     const lane = ['-kernellane=on', `-kernellanefolder=${this.pinsFolder}`, '-metrics-listen-address='];
     const handover = `-handover=${wish.handsOver ? join(this.folder, 'handover.sock') : ''}`;
     const ownFlags = [handover, '-control=', ...own, ...lane, ...flags];
     const command = place.command(...prefix, ...program, '-conf', path, ...ownFlags);
-    const zerohop = this.#zerohopOf(start(command), path, addresses, place);
+    const zerohop = this.#zerohopOf(start(command), { path, textOf, addresses, place });
     if (wish.isLeftAlone) return zerohop;
     await zerohop.hears(' serves on ');
     await zerohop.hears('kernel lane: ');
@@ -236,6 +245,16 @@ export class LaneNode implements Place {
     return program;
   }
 
+  /** Answers all names at this address, as upstream-program.ts says, until everything is stopped. */
+  async addUpstream(address: string, delayMs: number, seconds: number, ttls: 'whole' | 'counted'): Promise<void> {
+    if (!(await output(this.command('ip', 'address', 'show', 'dev', 'lo'))).includes(address))
+      await output(this.command('ip', 'address', 'add', `${address}/32`, 'dev', 'lo'));
+    const words = [address, String(delayMs), String(seconds), ttls];
+    const program = start(this.command(process.execPath, upstreamProgram, ...words));
+    this.#upstreams.push(program);
+    await eventually('it listens', () => program.stdout().includes('listening') || undefined);
+  }
+
   /** Everything that is pinned, as paths below the folder of all pins. */
   pinned(): readonly string[] {
     const below = (folder: string): string[] =>
@@ -254,6 +273,7 @@ export class LaneNode implements Place {
   /** Ends all instances that run, and takes out what they have left. */
   async stopAll(): Promise<void> {
     for (const zerohop of [...this.#running]) await zerohop.kill();
+    for (const upstream of this.#upstreams.splice(0)) await upstream.stop();
     await run(this.command(...entry, '-kernellane=remove', `-kernellanefolder=${this.pinsFolder}`));
   }
 
@@ -273,7 +293,7 @@ export class LaneNode implements Place {
     for (const name of this.#pods.splice(0)) execFileSync('ip', ['netns', 'delete', name]);
   }
 
-  #zerohopOf(program: Running, path: string, addresses: readonly string[], place: Place): LaneZerohop {
+  #zerohopOf(program: Running, { path, textOf, addresses, place }: Started): LaneZerohop {
     const lines = (text: string): string[] =>
       logLines(program.stdout())
         .map((line) => JSON.stringify(line))
@@ -305,7 +325,7 @@ export class LaneNode implements Place {
         );
       },
       async reload(text) {
-        writeFileSync(path, corefile(text, addresses));
+        writeFileSync(path, textOf(text));
         program.signal('SIGHUP');
         await zerohop.hears('SIGHUP: new configuration in force', ++reloads);
       },
@@ -325,13 +345,21 @@ export class LaneNode implements Place {
   }
 }
 
-function corefile(lines: string, addresses: readonly string[]): string {
-  return `.:53 {
+interface Started {
+  /** Of its Corefile, with such lines of its own. */
+  readonly path: string;
+  readonly textOf: (lines: string) => string;
+  readonly addresses: readonly string[];
+  readonly place: Place;
+}
+
+function corefile(zones: string, lines: string, addresses: readonly string[], upstream: string): string {
+  return `${zones} {
     bind ${addresses.join(' ')}
     errors
     prometheus ${addresses[0]}:9253
     ${lines}
-    forward . ${clusterDns} {
+    forward . ${upstream} {
         force_tcp
     }
 }

@@ -4,7 +4,9 @@ import { existsSync, mkdtempSync, rmdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { numberKey } from '../../src/lane/elements.js';
 import { KernelLane } from '../../src/lane/lane.js';
+import { configLayout } from '../../src/lane/layout.js';
 import { Pins } from '../../src/lane/pins.js';
 import { laneStaleMaxMs } from '../../src/limits.js';
 import { openSocket } from '../../src/os/bound-socket.js';
@@ -69,8 +71,8 @@ describe('life', { skip: laneIsMissing || needs('root', 'mount', 'umount') }, ()
       eachSocket: changes.eachSocket ?? (() => {}),
     });
     const { table } = world.spine.listener;
-    const follow = (number = digest): void =>
-      lane.follow({ places: [{ at: { address: '169.254.20.10', port: 53 }, table }], digest: number });
+    const follow = (number = digest, port = 53): void =>
+      lane.follow({ places: [{ at: { address: '169.254.20.10', port }, table }], digest: number });
     follow();
     return { lane, lines, world, clock, follow };
   }
@@ -98,7 +100,9 @@ describe('life', { skip: laneIsMissing || needs('root', 'mount', 'umount') }, ()
     assert.equal(made.lane.totals.isOn, true);
     ask(made, 'a.test', 'b.test');
     await until(() => made.lane.totals.entries === 2);
-    made.follow();
+    made.follow(79n);
+    assert.equal(made.lane.totals.entries, 2);
+    made.follow(79n, 54);
     assert.equal(made.lane.totals.entries, 0);
     await until(() => made.lane.totals.entries === 2);
     made.lane.end();
@@ -139,6 +143,28 @@ describe('life', { skip: laneIsMissing || needs('root', 'mount', 'umount') }, ()
     made.lane.end();
   });
 
+  test('what one that did not know of another has taken is taken back', async () => {
+    const made = newLane();
+    await made.lane.begin();
+    const other = newLane();
+    other.follow(78n);
+    await other.lane.begin();
+    other.lane.release();
+    assert.equal(pinnedDigest(), 78n);
+    await until(() => pinnedDigest() === digest);
+    made.lane.end();
+  });
+
+  /** What the maps that are pinned now answer by. */
+  function pinnedDigest(): bigint {
+    const bpf = new Bpf(calls);
+    const fd = new Pins(bpf, folder, '1').openMap('config');
+    const words = new BigUint64Array(configLayout.bytes / 8);
+    bpf.lookUp(fd, numberKey(0), new Uint8Array(words.buffer));
+    calls.close(fd);
+    return words[configLayout.digest / 8];
+  }
+
   test('a serving that is over before it has begun leaves the lane off, and a reload meanwhile is followed', async () => {
     const made = newLane();
     const beginning = made.lane.begin();
@@ -152,14 +178,17 @@ describe('life', { skip: laneIsMissing || needs('root', 'mount', 'umount') }, ()
     made.lane.end();
   });
 
-  test('every socket of ours meets the witness', async () => {
+  test('every socket of ours meets the witness before this instance serves', async () => {
     const { fd } = openSocket(calls, { at: { address: '127.0.0.1', port: 0 }, ipv6Only: 'no', sharedWith: 'nobody' });
     const made = newLane({ eachSocket: (met) => met(fd) });
-    await made.lane.begin();
+    await made.lane.prepare();
+    assert.deepEqual([made.lane.totals.isOn, made.lines], [false, []]);
     // SO_DETACH_FILTER is refused where no program is attached.
     assert.equal(calls.setOption(fd, 1, 27, new Int32Array(1)), 0);
     assert.equal(calls.setOption(fd, 1, 27, new Int32Array(1)), -2);
     calls.close(fd);
+    await made.lane.begin();
+    assert.equal(made.lane.totals.isOn, true);
     made.lane.end();
   });
 

@@ -15,13 +15,16 @@ export interface SteadyWish {
   readonly server: string;
   readonly queries: readonly string[];
   readonly perSecond: number;
+  /** What takes longer is late. */
+  readonly lateMs: number;
 }
 
 export interface SteadyReport {
   readonly sent: number;
   readonly answered: number;
-  /** Of these, after more than two seconds. */
+  /** Of these, after more than `lateMs`. */
   readonly late: number;
+  readonly firstLate: readonly string[];
   /** Of these, with the extended error of a stale answer. */
   readonly stale: number;
   readonly rcodes: Readonly<Record<string, number>>;
@@ -114,8 +117,9 @@ export class PodClient {
     return answers.filter((answer) => answer !== null).length;
   }
 
-  begin(server: string, queries: readonly Uint8Array[], perSecond: number): Promise<void> {
-    return this.#order<void>({ what: 'begin', server, queries: queries.map(hex), perSecond });
+  /** A resolver library has asked again after two seconds, or soon does. */
+  begin(server: string, queries: readonly Uint8Array[], perSecond: number, lateMs = 2_000): Promise<void> {
+    return this.#order<void>({ what: 'begin', server, queries: queries.map(hex), perSecond, lateMs });
   }
 
   count(): Promise<SteadyReport> {

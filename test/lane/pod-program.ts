@@ -118,6 +118,7 @@ class Steady {
   #sent = 0;
   #answered = 0;
   #late = 0;
+  readonly #firstLate: string[] = [];
   #stale = 0;
   #timer: NodeJS.Timeout | undefined;
 
@@ -141,13 +142,12 @@ class Steady {
   }
 
   report(): SteadyReport {
-    const lost = [...this.#underWay.values()].map(
-      ({ query, atMs }) => `${query.subarray(12).toString('latin1')} at ${Math.round(atMs - this.#startedMs)} ms`,
-    );
+    const lost = [...this.#underWay.values()].map((asked) => this.#whenAsked(asked));
     return {
       sent: this.#sent,
       answered: this.#answered,
       late: this.#late,
+      firstLate: this.#firstLate,
       stale: this.#stale,
       rcodes: this.#rcodes,
       wrong: this.#wrong,
@@ -187,7 +187,8 @@ class Steady {
     if (asked === undefined) return this.#note(`nobody waits for ${answer.toString('hex')}`);
     this.#underWay.delete(key);
     this.#answered++;
-    if (performance.now() - asked.atMs > lateMs) this.#late++;
+    if (performance.now() - asked.atMs > this.#wish.lateMs && this.#late++ < shownMax)
+      this.#firstLate.push(this.#whenAsked(asked));
     const rcode = answer[3] & 0x0f;
     this.#rcodes[rcode] = (this.#rcodes[rcode] ?? 0) + 1;
     const end = questionEnd(asked.query);
@@ -197,14 +198,16 @@ class Steady {
     if (answer.subarray(-6, -1).equals(extendedError) && [3, 19].includes(answer[answer.length - 1])) this.#stale++;
   }
 
+  #whenAsked({ query, atMs }: Asked): string {
+    return `${query.subarray(12).toString('latin1')} at ${Math.round(atMs - this.#startedMs)} ms`;
+  }
+
   #note(sentence: string): void {
     if (this.#wrong.length < shownMax) this.#wrong.push(sentence);
   }
 }
 
 const steadyPorts = 8;
-/** A resolver library has asked again by then, or soon does. */
-const lateMs = 2_000;
 const burstMax = 64;
 /** Datagrams that Node.js takes from a socket in one turn. */
 const readAtOnce = 32;

@@ -3,8 +3,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { keyCheckingDisabled, keyDnssecOk, kindServfail } from '../../src/cache/blocks.js';
+import { laneSlots } from '../../src/limits.js';
 import { finishNow } from '../cache/answers.js';
-import { query } from '../resolve/context-fixture.js';
+import { fixture, query } from '../resolve/context-fixture.js';
 import { laneMemory, PublishedWorld } from './published.js';
 
 const plain = '. {\n cache 3600\n aaaa forward\n forward . 192.0.2.1\n}';
@@ -65,6 +66,34 @@ test('directives that judge, tell, change or choose answers keep a zone out of t
     const ref = world.keep('a.test');
     assert.equal(world.publisher.publish(ref, world.clock.nowMs()), 'published', directives);
   }
+});
+
+test('under other tables what is the same is never missing, what they answer otherwise takes its place, the rest goes', () => {
+  const world = newWorld(' aaaa nodata');
+  const { publisher, slots, clock } = world;
+  const renew = (directives: string): void => {
+    const other = fixture(`. {\n cache 3600 {\n  denial 9000 3600\n }\n forward . 192.0.2.1\n${directives}\n}`);
+    publisher.renew([other.listener.table], clock.nowMs());
+  };
+  const asked = [query('a.test', 'A'), query('a.test', 'AAAA')];
+  const given = (): (string | null)[] => asked.map((packet) => world.askKernel(packet)?.toString('hex') ?? null);
+  const ref = world.keep('a.test');
+  publisher.publish(ref, clock.nowMs());
+  const before = given();
+  renew(' errors\n aaaa nodata');
+  assert.deepEqual([given(), slots.published], [before, 2]);
+  assert.equal(slots.free, laneSlots - 2);
+  renew(' header {\n  response set aa\n }\n aaaa nodata');
+  assert.equal(world.askKernel(asked[0])![2] & 0x04, 0x04);
+  renew(' aaaa forward');
+  assert.deepEqual(given(), [before[0], null]);
+  clock.passMs(31_000);
+  renew(' errors\n aaaa forward');
+  assert.ok(publisher.has(ref));
+  world.heartbeatMs = 1;
+  assert.notEqual(world.askKernel(asked[0]), null);
+  renew(' acl {\n  allow\n }');
+  assert.deepEqual([publisher.has(ref), slots.published], [false, 0]);
 });
 
 test('a template that is an AAAA policy in other words does not keep its zone out', () => {

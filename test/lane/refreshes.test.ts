@@ -62,6 +62,33 @@ function publishedIn(world: PublishedWorld): number {
   for (let slot = 0; ; slot++) if (world.slots.isPublished(slot) && world.publisher.of(slot)?.ref === ref) return slot;
 }
 
+test('a slow upstream is asked earlier from the second time on, and not before half of the time is over', async () => {
+  for (const [seconds, tookMs, leftMs] of [
+    [5, 800, laneDeadAfterMs + laneHeartbeatMs],
+    [3, 800, laneDeadAfterMs],
+    [30, 4_000, laneDeadAfterMs + laneHeartbeatMs],
+  ]) {
+    const world = newWorld();
+    inUse(world, seconds);
+    const arrivals: number[] = [];
+    world.upstream = () => arrivals.push(world.clock.nowMs() + tookMs) > 0;
+    const started = world.clock.nowMs();
+    await world.passSeconds(10 * seconds, () => {
+      if (world.clock.nowMs() >= arrivals[0] && arrivals.shift() !== undefined)
+        world.keep('a.test', { lifetimeMs: seconds * 1_000 });
+      const isAnswered = world.askKernel(packet) !== null;
+      if (world.clock.nowMs() - started < 2 * seconds * 1_000) return;
+      assert.ok(isAnswered);
+      const { expiresAtMs } = world.publisher.of(publishedIn(world))!.use;
+      assert.ok(
+        expiresAtMs - world.clock.nowMs() >= leftMs,
+        `${expiresAtMs - world.clock.nowMs()} ms left of ${seconds} s`,
+      );
+    });
+    assert.ok(world.refreshes.asked <= 20, `${world.refreshes.asked} of 20`);
+  }
+});
+
 test('what nobody asks for, or has not for a while, and what lasts two seconds or less is left to end', async () => {
   const idle = newWorld();
   inUse(idle, 5);

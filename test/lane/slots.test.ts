@@ -43,6 +43,13 @@ test('a published answer is in the index until it is taken out', () => {
   assert.throws(() => slots.takeOut(slot, 5), /published/);
 });
 
+test('an answer that is published already stays where it is, and takes no room', () => {
+  const { slots, memory, replaced, publish } = newSlots();
+  const slot = publish('a.test');
+  assert.equal(publish('a.test'), slot);
+  assert.deepEqual([indexed(memory), replaced, slots.published, slots.free], [[slot], [slot], 1, laneSlots - 1]);
+});
+
 test('a slot is not used again before it has rested, and its bytes do not change meanwhile', () => {
   const { slots, publish } = newSlots();
   const slot = publish('a.test');

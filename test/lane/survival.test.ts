@@ -194,6 +194,25 @@ describe('while no process answers', { skip: laneIsMissing || needs(...nodeNeeds
       assert.equal(await scene.client.answered(server, [query('never-asked')]), 0);
     });
 
+    test('what is in use and ends after three and five seconds is given, stale, until the lingering is over', async (context) => {
+      const { node, client } = scene;
+      const soon = ['s', 'f'].flatMap((letter) => numberedQueries(soonOldCount, letter, { edns: 1232 }));
+      for (const restMs of [0, 700, 1_400]) {
+        const zerohop = await node.start({ lines, flags: ['-kernellanelinger=9s'] });
+        await node.fromKernel(client, server, soon);
+        await client.begin(server, soon, 1_000);
+        await pause(soonOld.s * 1_000 + restMs);
+        await zerohop.stop();
+        await pause(8_000);
+        const report = await client.finish(1_000);
+        context.diagnostic(`${report.sent} asked, ${report.stale} stale, ${report.late} late`);
+        assertNothingLost(report);
+        assert.equal(report.late, 0);
+        assert.ok(report.stale > report.sent / 4, `${report.stale} of ${report.sent}`);
+        await scene.isSilent();
+      }
+    });
+
     test('after the lingering nothing is answered, and the next one begins afresh', async () => {
       const { node, client } = scene;
       const own = await node.addNamespace('own0');

@@ -43,6 +43,14 @@ ${Object.entries(soonOld)
   .join('\n')}
 `,
   '.': header,
+  com: `${header}
+* A 10.1.7.1
+`,
+  // Denials end soon.
+  'cluster.local': `${header.replace('$TTL 3600', '$TTL 30').replace(/3600$/m, '30')}
+web.default.svc A 10.1.8.1
+web.kube-system.svc A 10.1.8.2
+`,
 };
 
 export interface QueryWish {
@@ -52,12 +60,16 @@ export interface QueryWish {
 }
 
 /** For this name below lane.test. */
-export function query(label: string, { type = 'A', edns }: QueryWish = {}): Buffer {
+export function query(label: string, wish: QueryWish = {}): Buffer {
+  return queryFor(`${label}.lane.test`, wish);
+}
+
+export function queryFor(name: string, { type = 'A', edns }: QueryWish = {}): Buffer {
   return packets.encode({
     type: 'query',
     id: 1,
     flags: packets.RECURSION_DESIRED,
-    questions: [{ name: `${label}.lane.test`, type: type as packets.RecordType, class: 'IN' }],
+    questions: [{ name, type: type as packets.RecordType, class: 'IN' }],
     additionals:
       edns === undefined ? [] : [{ type: 'OPT', name: '.', udpPayloadSize: edns, flags: 0, options: [] } as never],
   });

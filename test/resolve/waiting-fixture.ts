@@ -195,6 +195,7 @@ export function waiting(corefile: string, parts: Partial<Route> = {}): WaitingFi
   const world: RespondDeps = { clock, context, cache, routes, answerWatch, store: () => store };
   const denials = new Denials({
     ...{ clock, blocks: context.blocks, counters: context.counters, routes },
+    own: { cut() {} },
     misses: () => misses,
   });
   const misses: Misses = new Misses({

@@ -124,7 +124,7 @@ export class LaneNode implements Place {
     await output(node.command('sysctl', '-q', '-w', 'net.ipv4.ip_forward=1', 'net.ipv6.conf.all.forwarding=1'));
     const place = { address: clusterDns, command: node.command };
     const made = new LaneNode(node, bpfFolder, await startKnot(node, place, laneZones));
-    process.on('exit', () => made.#removePods());
+    process.on('exit', made.#removePods);
     return made;
   }
 
@@ -289,9 +289,10 @@ export class LaneNode implements Place {
     unmountBpf(this.bpfFolder);
   }
 
-  #removePods(): void {
+  readonly #removePods = (): void => {
+    process.off('exit', this.#removePods);
     for (const name of this.#pods.splice(0)) execFileSync('ip', ['netns', 'delete', name]);
-  }
+  };
 
   #zerohopOf(program: Running, { path, textOf, addresses, place }: Started): LaneZerohop {
     const lines = (text: string): string[] =>
@@ -366,16 +367,19 @@ function corefile(zones: string, lines: string, addresses: readonly string[], up
 `;
 }
 
+const mounted = new Set<string>();
+process.on('exit', () => [...mounted].forEach(unmountBpf));
+
 function mountBpf(): string {
   const folder = mkdtempSync(join(tmpdir(), 'zerohop-bpf-'));
   execFileSync('mount', ['-t', 'bpf', 'bpf', folder]);
-  process.on('exit', () => unmountBpf(folder));
+  mounted.add(folder);
   return folder;
 }
 
 /** Also where it is done already. */
 function unmountBpf(folder: string): void {
-  if (!existsSync(folder)) return;
+  if (!mounted.delete(folder)) return;
   execFileSync('umount', [folder]);
   rmdirSync(folder);
 }

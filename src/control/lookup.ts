@@ -259,14 +259,10 @@ export function labelledRows(rows: readonly (readonly string[])[]): string {
 
 function entryText(entry: EntryItem, style: TextStyle): string {
   const { rcode, isStale, ttlSeconds, staleSeconds, ageSeconds, lifetimeSeconds, from, records, moreRecords } = entry;
-  const [age, lifetime] = [ageSeconds, lifetimeSeconds].map((seconds) => spanText(seconds * 1_000));
+  const [age, lifetime] = [ageSeconds, lifetimeSeconds].map(spanText);
   const left = isStale
-    ? colored(
-        `expired${staleSeconds > 0 ? `, usable for ${spanText(staleSeconds * 1_000)} more` : ''}`,
-        'yellow',
-        style,
-      )
-    : colored(`${spanText(ttlSeconds * 1_000)} left`, 'green', style);
+    ? colored(`expired${staleSeconds > 0 ? `, usable for ${spanText(staleSeconds)} more` : ''}`, 'yellow', style)
+    : colored(`${spanText(ttlSeconds)} left`, 'green', style);
   const variant = variantWords(entry);
   const use = [
     entry.wasHit ? 'asked for since' : 'not asked for since',

@@ -171,7 +171,7 @@ function secondsBetween(fromMs: number, toMs: number): number {
 export function statusText(item: StatusItem, style: TextStyle): string {
   const { version, pid, upSeconds, role, blocks, upstreams, listeners } = item;
   const word = role === 'serving' ? 'serves' : role === 'starting' ? 'is starting' : 'stands by';
-  const heading = `zerohop ${printable(version)} ${word}, pid ${pid}, up ${secondsText(upSeconds)}`;
+  const heading = `zerohop ${printable(version)} ${word}, pid ${pid}, up ${spanText(upSeconds)}`;
   return [
     colored(heading, 'bold', style),
     labelledRows(generalRows(item)),
@@ -192,7 +192,7 @@ function generalRows(item: StatusItem): string[][] {
   return [
     ['stand-bys', standBys === 0 ? 'none' : groupedDigits(standBys)],
     ['ready', notReady.length === 0 ? 'yes' : `no, waits for ${notReady.join(', ')}`],
-    ['config', `${printable(source)} (sha512 ${sha512.slice(0, 12)}), in force for ${secondsText(inForceSeconds)}`],
+    ['config', `${printable(source)} (sha512 ${sha512.slice(0, 12)}), in force for ${spanText(inForceSeconds)}`],
     ...(warnings.length === 0 ? [] : [['warnings', `${warnings.length}: ${printable(warnings.join(' '))}`]]),
     ['reload', lastReload === null ? 'none since the start' : reloadText(lastReload)],
     ['clients', `${groupedDigits(tcpClients)} over TCP; ${groupedDigits(waitingClients)} wait for an upstream`],
@@ -203,7 +203,7 @@ function generalRows(item: StatusItem): string[][] {
 }
 
 function reloadText({ agoSeconds, result, error }: NonNullable<StatusItem['configuration']['lastReload']>): string {
-  const ago = `${secondsText(agoSeconds)} ago`;
+  const ago = `${spanText(agoSeconds)} ago`;
   if (result !== 'refused') return `${ago}: ${result === 'reloaded' ? 'new configuration in force' : 'unchanged'}`;
   return `${ago}: REJECTED, the old configuration stays: ${printable(error ?? '')}`;
 }
@@ -250,8 +250,4 @@ function lonelyLines({ zones, directives, upstreams }: StatusBlockItem, style: T
   return wrappedText(`  none is known for ${printable(zones.join(' '))}`, { indent: 4 })
     .split('\n')
     .map((line) => colored(line, 'red', style));
-}
-
-function secondsText(seconds: number): string {
-  return spanText(seconds * 1_000);
 }

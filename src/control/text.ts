@@ -77,10 +77,9 @@ export function groupedDigits(count: number): string {
   return Math.round(count).toLocaleString('en-US');
 }
 
-/** `850 ms`, `12 s`, `3 min 20 s`, `5 h 3 min`, `12 d 4 h`: the two largest units. */
-export function spanText(ms: number): string {
-  if (ms < 1_000) return `${Math.round(ms)} ms`;
-  const seconds = Math.floor(ms / 1_000);
+/** `0 s`, `12 s`, `3 min 20 s`, `5 h 3 min`, `12 d 4 h`: the two largest units; no fraction of a second. */
+export function spanText(seconds: number): string {
+  if (seconds < 1) return '0 s';
   const units = [
     [86_400, 'd'],
     [3_600, 'h'],

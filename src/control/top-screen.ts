@@ -61,7 +61,7 @@ function spare({ lines, linesLeast }: ScreenSection): number {
 
 function headLines({ version, time, upSeconds, traffic }: TopItem, style: ScreenStyle): string[] {
   const { perSecond, p50Ms, p99Ms, hitRatio, stalePerSecond, kernelPerSecond, rcodes, addresses } = traffic;
-  const name = `zerohop ${printable(version)}, up ${spanText(upSeconds * 1000)}`;
+  const name = `zerohop ${printable(version)}, up ${spanText(upSeconds)}`;
   const clock = `${time.slice(11, 19)} UTC`;
   const first = `${name}${clock.padStart(Math.max(clock.length + 1, style.columns - name.length))}`;
   const numbers = [
@@ -181,7 +181,7 @@ function talkerSection({ talkers }: TopItem, style: ScreenStyle): ScreenSection 
   const how = perSample === 1 ? 'every query counted' : `one query in ${perSample.toFixed(1)} counted`;
   const clientColumns = style.columns < talkerColumnsLeast ? 0 : clientColumnsOfTable;
   const nameColumns = style.columns - clientColumns - (clientColumns === 0 ? 0 : 2);
-  const title = `TOP NAMES of ${spanText(seconds * 1000)} (${how})`;
+  const title = `TOP NAMES of ${spanText(seconds)} (${how})`;
   const right = clientColumns === 0 ? '' : `  ${'TOP CLIENTS'.padStart(countColumns + 12)}`;
   const heading = `${shortened(title, nameColumns).padEnd(nameColumns)}${right}`.trimEnd();
   const count = clientColumns === 0 ? names.length : Math.max(names.length, clients.length);

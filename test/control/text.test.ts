@@ -52,10 +52,10 @@ test('text is wrapped to the columns of a terminal', () => {
 });
 
 test('numbers have their units', () => {
-  assert.deepEqual([0, 850, 12_000, 200_000, 18_180_000, 1_051_200_000].map(spanText), [
-    ...['0 ms', '850 ms', '12 s', '3 min 20 s', '5 h 3 min', '12 d 4 h'],
+  assert.deepEqual([0, 12, 200, 18_180, 1_051_200].map(spanText), [
+    ...['0 s', '12 s', '3 min 20 s', '5 h 3 min', '12 d 4 h'],
   ]);
-  assert.equal(spanText(3_600_000), '1 h');
+  assert.equal(spanText(3_600), '1 h');
   assert.deepEqual([0.42, 12.4, 1_240].map(latencyText), ['0.4 ms', '12 ms', '1.2 s']);
   assert.deepEqual([12, 524_288, 3_565_158, 67_108_864].map(bytesText), ['12 B', '512 KiB', '3.4 MiB', '64 MiB']);
   assert.equal(groupedDigits(1_234_567), '1,234,567');

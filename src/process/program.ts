@@ -7,6 +7,7 @@ import type { CliCommand } from '../config/commands.js';
 import { parseFlags, pluginsText } from '../config/flags.js';
 import { corefileBytesMax } from '../limits.js';
 import { stayAlive, systemClock } from '../os/clock.js';
+import { endWhenWritten } from '../os/exit.js';
 import { newPrinter } from '../os/log.js';
 import { hostAddressesBeside } from '../os/node-network.js';
 import { nameProcess } from '../os/process-name.js';
@@ -44,14 +45,14 @@ export async function runProgram(early: EarlySignals): Promise<void> {
     case 'usage':
       return endWith(exitUsage, command.message);
     case 'ask':
-      return askTheRunning(command);
+      return askTheRunning(command).then(endWhenWritten);
     case 'tail':
     case 'top':
-      return watchTheRunning(command);
+      return watchTheRunning(command).then(endWhenWritten);
     case 'check':
       return checkFiles(command);
     case 'doctor':
-      return lookForFaults(command);
+      return lookForFaults(command).then(endWhenWritten);
     case 'demo':
       return runDemoCommand();
     case 'serve':

@@ -20,7 +20,10 @@ export function runDemo(environment: NodeJS.ProcessEnv = {}): Promise<{ printed:
   });
 }
 
-/** The lines without times, ports, and the notes about ports that are taken on this machine. */
+/**
+ * The lines without times, ports, the notes about ports that are taken on this machine, and what depends on whether the
+ * answer for a cut, which the walk's first question has made zerohop ask for, comes before the walk's next questions.
+ */
 export function withoutNumbers(text: string): string[] {
   return text
     .trimEnd()
@@ -31,6 +34,8 @@ export function withoutNumbers(text: string): string[] {
         .replace(/ +\d+$/, ' µs')
         .replace(/\d+\.\d\d ms/g, 'N ms')
         .replace(/(127\.0\.0\.1(?::| -p )|on port )\d+/g, '$1PORT')
+        .replace(/^(A +www\.example\.com\.(?:svc\.)?cluster\.local .*)(?:upstream|cache) /, '$1RACE ')
+        .replace(/^\d+ of 18 (.*) the other \d+ /, 'N of 18 $1 the other N ')
         .replace(/ +µs$/, ' µs'),
     );
 }

@@ -2,7 +2,7 @@
  * The kernel lane beside what answers without it: a pod behind a veth asks for cached names, and all CPU time is counted,
  * the asker's own too, because the lane's work is done in it. Everything runs in namespaces that are gone afterwards.
  */
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { builtEntry, repositoryPath } from '../../test/corpus/repository.js';
@@ -129,7 +129,7 @@ async function measureAll(wish: LaneBenchWish, folder: string, place: Site): Pro
     (round, name, all) => {
       for (const [index, sample] of all.entries())
         wish.say(
-          `  ${round + 1}/${wish.rounds} ${name.padEnd(24)} ${loadText(loads[index]).padEnd(20)} ${sampleText(sample)}`,
+          `  ${round + 1}/${wish.rounds} ${name.padEnd(32)} ${loadText(loads[index]).padEnd(20)} ${sampleText(sample)}`,
         );
     },
   );
@@ -143,10 +143,15 @@ function subjectsOf({ programs }: LaneBenchWish, folder: string): readonly Subje
     command: (own) => server.command({ folder: own, at, upstream, sidePorts: [9253, 9353], aaaa: 'upstream' }),
   });
   const flags = ['-kernellane=on', `-kernellanefolder=${folder}/bpf/zerohop`, '-kernellanelinger=0'];
+  // With it nothing of a block is for the kernel, and a question for A costs what it did.
+  const imports = join(folder, 'any');
+  writeFileSync(imports, 'any\n');
   return [
     // Published within a second, and a client is known from its first question on.
     served(zerohop('zerohop, kernel lane', builtEntry, { flags }), 2_500),
     served(zerohop('zerohop', builtEntry)),
+    served(zerohop('zerohop, block not for the lane', builtEntry, { flags, imports }), 2_500),
+    served(zerohop('zerohop, the same without lane', builtEntry, { imports })),
     served(dnsdist(programs.dnsdist)),
     served(unbound(programs.unbound)),
     {

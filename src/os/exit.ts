@@ -1,8 +1,8 @@
 /**
- * The end of the process. Node.js ends V8 and its threads first, and waits for them: a compiler that waits for a collection,
- * or a thread in a call of the kernel, may keep it forever (nodejs/node#54918), and with it whoever waits for the exit
- * status, as kubelet does for a pod's grace period. So the kernel is told to end the process as soon as all listeners to
- * `exit` have run.
+ * The end of a command. Node.js ends V8 and its threads first, and waits for them: a compiler that waits for a collection,
+ * or a thread in a call of the kernel, may keep it forever (nodejs/node#54918), and with it all that wait for the exit
+ * status, as `kubectl exec` does. So the kernel is told to end the process as soon as all listeners to `exit` have run. Not
+ * for a process that serves: its log is written by other threads, for which Node.js waits as well.
  */
 import { loadExit } from './system-calls.js';
 

@@ -23,7 +23,6 @@ import { absentAddresses } from '../os/addresses.js';
 import { stayAlive, systemClock } from '../os/clock.js';
 import { systemCommands } from '../os/commands.js';
 import { systemEventLoop } from '../os/event-loop.js';
-import { endProcess } from '../os/exit.js';
 import { openTrusted, readPieces, readTextFile, replaceText, replaceWhole } from '../os/files.js';
 import type { Log } from '../os/log.js';
 import { hostAddresses, nodeNetwork } from '../os/node-network.js';
@@ -48,18 +47,13 @@ import { networkNamespace, openWorkers, sharedNode } from './shared-sockets.js';
 /** How the process ends where it cannot start. */
 type Fail = (why: 'usage' | 'failed', sentence: string) => void;
 
-const thisProcess = {
-  on: (event: string, happened: (value: unknown) => void): unknown => process.on(event, happened),
-  exit: endProcess,
-};
-
 /** Serves until a signal; `early` has the signals so far. */
 export async function serve(options: ServeOptions, early: EarlySignals, fail: Fail): Promise<void> {
   const clock = systemClock();
   const format = logStyle(options.logFormat, 1, process.env);
   const log = newLogger({ level: logLevel({ debug: false, quiet: options.quiet }), clock, format });
-  const started = onSignals(thisProcess, log, early);
-  const survives = onExceptions(thisProcess, { clock, log });
+  const started = onSignals(process, log, early);
+  const survives = onExceptions(process, { clock, log });
   const setupErrors = newSetupErrors();
   const random = systemRandom();
   const source = new Source(options, {
@@ -142,7 +136,7 @@ async function startWith(
     if (error instanceof ConfigError) fail('usage', error.summary);
     else if (error instanceof ListenError) fail('failed', error.message);
     else fail('failed', String((error as Error).stack));
-    return endProcess(Number(process.exitCode));
+    process.exit();
   }
 }
 
@@ -253,7 +247,7 @@ export async function serveDemo(print: (line: string) => void, fail: Fail): Prom
       kernelLaneLingerMs: 0,
       kernelLaneFolder: '',
     });
-    onSignals(thisProcess, log)(app!);
+    onSignals(process, log)(app!);
     return { synthesized: () => app!.total('aaaaSynthesized') };
   };
   await runDemo({ network, clock, write: print, isColored: wantsColor(1, process.env), serve: serveCorefile });

@@ -28,6 +28,9 @@ describe('a pod that walks its search path', { skip: laneIsMissing || needs(...n
 
   test('loses none of its questions while the process hangs', async (context) => {
     const zerohop = await node.start({ lines: 'cache 300', zones: 'cluster.local:53 .:53' });
+    // From the first walk zerohop learns the cuts by which the others are answered.
+    await pod.client.ask(server, walks.slice(0, domains.length));
+    await pause(500);
     await pod.client.begin(server, walks, perSecond);
     await pause(12_000);
     for (let hang = 0; hang < 2; hang++) {

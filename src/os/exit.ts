@@ -6,18 +6,16 @@
  */
 import { loadExit } from './system-calls.js';
 
-/** `portable`: Node.js ends it. */
-export function endProcess(status: number, io = process.env['ZEROHOP_IO']): never {
-  const exit = io === 'portable' || writesAtItsEnd() ? null : loadExit();
-  // The last listener.
-  if (exit !== null) process.on('exit', exit);
-  process.exit(status);
+/** Ends the process with its exit code when what was printed is written. With ZEROHOP_IO=portable Node.js ends it. */
+export function endWhenWritten(): void {
+  process.stdout.write('', () => process.stderr.write('', endNow));
 }
 
-/** Ends it when what was printed is written. */
-export function endWhenWritten(): void {
-  const end = (): never => endProcess(Number(process.exitCode ?? 0));
-  process.stdout.write('', () => process.stderr.write('', end));
+function endNow(): never {
+  const exit = process.env['ZEROHOP_IO'] === 'portable' || writesAtItsEnd() ? null : loadExit();
+  // The last listener.
+  if (exit !== null) process.on('exit', exit);
+  process.exit();
 }
 
 /** Profiles and coverage are written while V8 ends. */

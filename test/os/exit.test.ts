@@ -21,7 +21,7 @@ const blockedThread = `
 `;
 
 function ends(script: string, environment: NodeJS.ProcessEnv = {}) {
-  const opening = `import { endProcess, endWhenWritten } from ${moduleAt('../../src/os/exit.js')};`;
+  const opening = `import { endWhenWritten } from ${moduleAt('../../src/os/exit.js')};`;
   const { status, signal, stdout, stderr } = spawnSync(
     process.execPath,
     ['--input-type=module', '-e', opening + script],
@@ -31,7 +31,7 @@ function ends(script: string, environment: NodeJS.ProcessEnv = {}) {
 }
 
 test('it ends at once beside a thread that the kernel holds', { skip: notLinux }, () => {
-  const { status, signal } = ends(`${blockedThread} endProcess(7);`);
+  const { status, signal } = ends(`${blockedThread} process.exitCode = 7; endWhenWritten();`);
   assert.deepEqual([status, signal], [7, null]);
 });
 
@@ -39,7 +39,7 @@ test('listeners to its exit have run, with the status', { skip: notLinux }, () =
   const { status, stdout } = ends(`
     import { writeSync } from 'node:fs';
     process.on('exit', (status) => writeSync(1, 'ends with ' + status));
-    endProcess(3);
+    process.exitCode = 3; endWhenWritten();
   `);
   assert.deepEqual([status, stdout], [3, 'ends with 3']);
 });
@@ -54,7 +54,7 @@ test('what was printed is written, however slowly it is read', () => {
 });
 
 test('without system calls Node.js ends it', () => {
-  const { status } = ends('endProcess(4);', { ZEROHOP_IO: 'portable' });
+  const { status } = ends('process.exitCode = 4; endWhenWritten();', { ZEROHOP_IO: 'portable' });
   assert.equal(status, 4);
   const failing = (): never => {
     throw new Error('no koffi');

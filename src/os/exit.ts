@@ -6,9 +6,14 @@
  */
 import { loadExit } from './system-calls.js';
 
-/** Ends the process with its exit code when what was printed is written. With ZEROHOP_IO=portable Node.js ends it. */
+/**
+ * Ends the process with its exit code when what was printed is written. With ZEROHOP_IO=portable Node.js ends it; where stdout
+ * cannot be written to, the listener to its errors does.
+ */
 export function endWhenWritten(): void {
-  process.stdout.write('', () => process.stderr.write('', endNow));
+  process.stdout.write('', (error) => {
+    if (error == null) process.stderr.write('', endNow);
+  });
 }
 
 function endNow(): never {

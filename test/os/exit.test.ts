@@ -1,6 +1,7 @@
 /** How a process ends whose threads Node.js would wait for. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
+import { closeSync, openSync } from 'node:fs';
 import { test } from 'node:test';
 import { loadExit } from '../../src/os/system-calls.js';
 
@@ -51,6 +52,23 @@ test('what was printed is written, however slowly it is read', () => {
     endWhenWritten();
   `);
   assert.deepEqual([status, stdout.length], [2, 3_000_000]);
+});
+
+test('where nothing can be written, the listener to errors has the say', { skip: notLinux }, () => {
+  const script = `
+    import { endWhenWritten } from ${moduleAt('../../src/os/exit.js')};
+    process.stdout.on('error', () => process.exit(9));
+    process.stdout.write('printed');
+    endWhenWritten();
+  `;
+  const full = openSync('/dev/full', 'w');
+  try {
+    const parameters = ['--input-type=module', '-e', script];
+    const { status } = spawnSync(process.execPath, parameters, { stdio: ['ignore', full, 'pipe'], timeout: 10_000 });
+    assert.equal(status, 9);
+  } finally {
+    closeSync(full);
+  }
 });
 
 test('without system calls Node.js ends it', () => {

@@ -9,6 +9,7 @@ const notLinux = process.platform !== 'linux' && 'Linux only';
 const moduleAt = (path: string): string => JSON.stringify(new URL(path, import.meta.url).href);
 /** Node.js waits for such a thread for good. */
 const blockedThread = `
+  import { readdirSync, readFileSync } from 'node:fs';
   import { Worker } from 'node:worker_threads';
   const blocked = \`
     import { loadSystemCalls } from ${moduleAt('../../src/os/system-calls.js')};
@@ -18,7 +19,8 @@ const blockedThread = `
   \`;
   const worker = new Worker(new URL('data:text/javascript,' + encodeURIComponent(blocked)));
   await new Promise((resolve) => worker.once('message', resolve));
-  await new Promise((resolve) => setTimeout(resolve, 50));
+  const isInPoll = (thread) => readFileSync('/proc/self/task/' + thread + '/wchan', 'latin1').includes('poll_schedule');
+  while (!readdirSync('/proc/self/task').some(isInPoll)) await new Promise(setImmediate);
 `;
 
 function ends(script: string, environment: NodeJS.ProcessEnv = {}) {
